@@ -1,0 +1,316 @@
+"""A pure function with its hyperparameters bound as pytree leaves.
+
+``Bound`` is what makes an optimizer data: the function and its structural arguments are the
+tree's structure, the numeric arguments its leaves. Two bindings of one function therefore have
+equal structures; they stack, and they share one compiled program.
+"""
+
+import functools
+import inspect
+import math
+import typing
+from collections.abc import Callable, Hashable, Iterator, Mapping
+from typing import Annotated, Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from gdjax.errors import InvalidType, InvalidValue
+
+_signature = functools.lru_cache(maxsize=None)(inspect.signature)
+_type_hints = functools.lru_cache(maxsize=None)(typing.get_type_hints)
+
+
+class Interval(NamedTuple):
+    """Allowed range of a hyperparameter, written ``[0, 1)`` in messages."""
+
+    low: float
+    high: float
+    includes_low: bool = True
+    integer: bool = False
+
+    def contains(self, values: Any) -> bool:
+        """Whether all ``values`` lie inside; NaN never does."""
+        values = np.asarray(values)
+        inside = values >= self.low if self.includes_low else values > self.low
+        inside = inside & (values < self.high)
+        return bool(np.all(inside & (values == np.floor(values)) if self.integer else inside))
+
+    def __str__(self) -> str:
+        left = "[" if self.includes_low else "("
+        kind = "a whole number" if self.integer else "a number"
+        return f"{kind} in {left}{self.low:g}, {self.high:g})"
+
+    __repr__ = __str__
+
+
+# Typed Any, because a factory takes a number, an array or a schedule where the rule that it is
+# made from sees a number.
+Real = Annotated[Any, Interval(-math.inf, math.inf, includes_low=False)]
+NonNegative = Annotated[Any, Interval(0, math.inf)]
+Positive = Annotated[Any, Interval(0, math.inf, includes_low=False)]
+Decay = Annotated[Any, Interval(0, 1)]
+Steps = Annotated[Any, Interval(0, math.inf, integer=True)]
+PositiveSteps = Annotated[Any, Interval(1, math.inf, integer=True)]
+
+
+class ChildKey(NamedTuple):
+    """Key-path entry of a bound value: the label of its owner, where it has one, and its name."""
+
+    label: str
+    name: str
+
+    def __str__(self) -> str:
+        return f".{self.label}.{self.name}" if self.label else f".{self.name}"
+
+
+class Frozen(NamedTuple):
+    """An unhashable structural value (a mask, say) taken apart into hashable pieces."""
+
+    leaves: tuple[Hashable, ...]
+    treedef: Any
+
+    def thaw(self) -> Any:
+        """The value again."""
+        return self.treedef.unflatten(self.leaves)
+
+
+@jax.tree_util.register_pytree_with_keys_class
+class Bound:
+    """A function with bound arguments: numbers as leaves, everything else as structure.
+
+    Args:
+      function: a pure function, of a module rather than made on the fly: its identity is part
+        of the tree's structure.
+      leaves: arguments by name whose leaves are numbers, arrays, keys or further ``Bound``.
+      structure: hashable arguments by name.
+      label: name under which :func:`gdjax.hyperparameters` lists the leaves; a rule's own.
+    """
+
+    __slots__ = ("__weakref__", "function", "label", "leaves", "structure")
+
+    def __init__(
+        self,
+        function: Callable[..., Any],
+        leaves: Mapping[str, Any] | None = None,
+        structure: Mapping[str, Hashable] | None = None,
+        label: str = "",
+    ):
+        self.function = function
+        self.label = label
+        self.leaves = dict(leaves or {})
+        self.structure = dict(structure or {})
+
+    @property
+    def name(self) -> str:
+        """The bound function's name."""
+        return getattr(self.function, "__name__", type(self.function).__name__).lstrip("_")
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Call the function with the bound arguments beside those given."""
+        return self.function(*args, **self.arguments(), **kwargs)
+
+    def arguments(self) -> dict[str, Any]:
+        """All bound arguments, leaves first, structural ones as they were passed."""
+        thawed = {k: v.thaw() if isinstance(v, Frozen) else v for k, v in self.structure.items()}
+        return {**self.leaves, **thawed}
+
+    def tree_flatten(self) -> tuple:
+        """Children and the structure."""
+        aux = (self.function, tuple(self.leaves), tuple(self.structure.items()), self.label)
+        return tuple(self.leaves.values()), aux
+
+    def tree_flatten_with_keys(self) -> tuple:
+        """Children with their keys, and the structure."""
+        children, aux = self.tree_flatten()
+        keys = (ChildKey(self.label, name) for name in self.leaves)
+        return tuple(zip(keys, children, strict=True)), aux
+
+    @classmethod
+    def tree_unflatten(cls, aux: tuple, children: tuple) -> "Bound":
+        """The inverse of flattening."""
+        function, names, structure, label = aux
+        return cls(function, dict(zip(names, children, strict=True)), dict(structure), label)
+
+    def __repr__(self) -> str:
+        """Like the call that makes it; structural arguments at their defaults are left out."""
+        parameters = _signature(self.function).parameters
+        shown = [f"{name}={_show(value)}" for name, value in self.leaves.items()]
+        for name, value in self.structure.items():
+            default = parameters[name].default if name in parameters else inspect.Parameter.empty
+            if value is not default:
+                shown.append(f"{name}={_show(value)}")
+        return f"{self.name}({', '.join(shown)})"
+
+
+def bind(function: Callable[..., Any], **hyperparameters: Any) -> Bound:
+    """Bind hyperparameters to a pure function: numbers as leaves, the rest as structure.
+
+    Numbers, arrays, schedules, PRNG keys and trees of them become leaves; ``bool``, ``str``,
+    ``None``, dtypes and other callables become part of the structure. An annotation such as
+    :data:`Decay` gives a range, which concrete values are held to.
+
+    Raises:
+      InvalidValue: a value outside its range.
+      InvalidType: an argument that the function does not have, or of the wrong kind.
+
+    >>> def loss(params, batch, key, l2):
+    ...     return l2 * (params**2).sum()
+    >>> bind(loss, l2=0.1)
+    loss(l2=0.1)
+    """
+    name = getattr(function, "__name__", repr(function))
+    parameters = _signature(function).parameters
+    leaves, structure = {}, {}
+    for key, value in hyperparameters.items():
+        if key not in parameters:
+            raise InvalidType(f"{name} has no argument {key!r}; it has {', '.join(parameters)}")
+        interval = interval_of(function, key)
+        default = parameters[key].default
+        if _is_numeric(value) or (interval and callable(value)):
+            if isinstance(default, (bool, str)):
+                raise InvalidType(
+                    f"{name}: {key} is structural (it decides what is computed), got "
+                    f"{_show(value)}; pass a Python {type(default).__name__}. To compare several "
+                    "in a sweep make each a family: {'a': lambda ...: ..., 'b': lambda ...: ...}"
+                )
+            known = interval or isinstance(default, (int, float))
+            integer = interval.integer if interval else isinstance(default, int)
+            leaves[key] = _as_leaves(value, integer if known else None)
+            if interval:
+                check_range(f"{name}: {key}", leaves[key], interval)
+        elif interval and value is not None:
+            raise InvalidType(f"{name}: {key} must be {interval} or a schedule, got {value!r}")
+        else:
+            structure[key] = _as_structure(name, key, value)
+    return Bound(function, leaves, structure)
+
+
+def factory_signature(rule: Callable[..., Any], skip: int, returns: Any) -> inspect.Signature:
+    """The signature of what makes bindings of ``rule``: its hyperparameters, ranges shown.
+
+    Args:
+      rule: a pure function; its first ``skip`` parameters and its keyword-only ones are given
+        at each call, the others are bound.
+      skip: how many parameters come before the hyperparameters.
+      returns: what the factory returns.
+    """
+    parameters = [
+        p.replace(annotation=interval_of(rule, p.name) or p.annotation)
+        for p in list(_signature(rule).parameters.values())[skip:]
+        if p.kind is p.POSITIONAL_OR_KEYWORD
+    ]
+    return inspect.Signature(parameters, return_annotation=returns)
+
+
+def factory(
+    rule: Callable[..., Any], signature: inspect.Signature, make: Callable[[Bound], Any]
+) -> Callable[..., Any]:
+    """A function with the name and docstring of ``rule`` that binds and calls ``make``."""
+
+    @functools.wraps(rule)
+    def build(*args: Any, **kwargs: Any) -> Any:
+        try:
+            call = signature.bind(*args, **kwargs)
+        except TypeError as error:
+            names = ", ".join(signature.parameters)
+            raise InvalidType(f"{rule.__name__}({names}): {error}") from None
+        call.apply_defaults()
+        return make(bind(rule, **call.arguments))
+
+    vars(build).update(__signature__=signature)
+    return build
+
+
+def interval_of(function: Callable[..., Any], name: str) -> Interval | None:
+    """The range that the annotation of ``name`` gives, through ``Optional`` too."""
+    try:
+        hint = _type_hints(function, include_extras=True).get(name)
+    except (NameError, TypeError):  # annotations that cannot be evaluated give no range
+        return None
+    options = (hint, *typing.get_args(hint))
+    metadata = [m for option in options for m in getattr(option, "__metadata__", ())]
+    return next((m for m in metadata if isinstance(m, Interval)), None)
+
+
+def check_range(what: str, value: Any, interval: Interval) -> None:
+    """Raise where a concrete leaf of ``value`` lies outside ``interval``; tracers pass."""
+    for leaf in jax.tree.leaves(value, is_leaf=is_bound):
+        if is_bound(leaf) or isinstance(leaf, jax.core.Tracer):
+            continue
+        if not interval.contains(leaf):
+            raise InvalidValue(f"{what} must be {interval}, got {_show(leaf)}")
+
+
+def bounds(tree: Any) -> Iterator[Bound]:
+    """Every ``Bound`` in ``tree``, outer ones first."""
+    for leaf in jax.tree.leaves(tree, is_leaf=is_bound):
+        if is_bound(leaf):
+            yield leaf
+            yield from bounds(leaf.leaves)
+
+
+def check(tree: Any) -> None:
+    """Hold every concrete hyperparameter in ``tree`` to its range: what vmap could not check."""
+    for bound in bounds(tree):
+        for name, value in bound.leaves.items():
+            if interval := interval_of(bound.function, name):
+                check_range(f"{bound.name}: {name}", value, interval)
+
+
+def is_bound(x: Any) -> bool:
+    """Whether ``x`` is a ``Bound``: the usual ``is_leaf``."""
+    return isinstance(x, Bound)
+
+
+def _is_numeric(value: Any) -> bool:
+    numbers = (int, float, complex, np.ndarray, np.number, jax.Array, Bound)
+    leaves = jax.tree.leaves(value, is_leaf=is_bound)
+    return bool(leaves) and all(isinstance(x, numbers) and not isinstance(x, bool) for x in leaves)
+
+
+def _as_leaves(value: Any, integer: bool | None) -> Any:
+    if callable(value) and not _is_numeric(value):
+        return Bound(value)  # a schedule made elsewhere: no leaves, compared by identity
+    return jax.tree.map(
+        lambda x: x if is_bound(x) else _as_array(x, integer), value, is_leaf=is_bound
+    )
+
+
+def _as_array(x: Any, integer: bool | None) -> Any:
+    """A leaf of explicit dtype: a weakly typed one would compile a second program."""
+    if isinstance(x, jax.Array):
+        real = integer is False and not jnp.issubdtype(x.dtype, jax.dtypes.extended)
+        return x.astype(float) if real and jnp.issubdtype(x.dtype, jnp.integer) else x
+    x = np.asarray(x)
+    if x.dtype.kind == "c" or integer is None or (integer and np.any(x != np.floor(x))):
+        return x.astype(jax.dtypes.canonicalize_dtype(x.dtype))
+    return x.astype(jax.dtypes.canonicalize_dtype(int if integer else float))
+
+
+def _as_structure(name: str, key: str, value: Any) -> Hashable:
+    try:
+        hash(value)
+        return value
+    except TypeError:
+        leaves, treedef = jax.tree.flatten(value)
+    try:
+        hash(tuple(leaves))
+    except TypeError:
+        raise InvalidType(
+            f"{name}: {key} is neither a number, array or schedule nor hashable: {value!r}; "
+            "structural arguments must be hashable or trees of hashable values"
+        ) from None
+    return Frozen(tuple(leaves), treedef)
+
+
+def _show(value: Any) -> str:
+    if isinstance(value, jax.core.Tracer):
+        return f"a traced {value.aval.str_short()}"
+    if isinstance(value, Frozen):
+        return repr(value.thaw())
+    if isinstance(value, (np.ndarray, np.number, jax.Array)):
+        shape = ",".join(map(str, value.shape))
+        return f"{value.dtype}[{shape}]" if shape else str(value)
+    return repr(value)

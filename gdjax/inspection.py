@@ -1,0 +1,154 @@
+"""Looking inside an optimizer: its hyperparameters by name, and the same with other values."""
+
+from collections import Counter
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.tree_util import DictKey, SequenceKey
+
+from gdjax import binding
+from gdjax.binding import ChildKey
+from gdjax.errors import InvalidValue, nearest
+from gdjax.transformation import GradientTransformation, ScheduledState, is_schedule
+
+
+def hyperparameters(optimizer: GradientTransformation, state: Any = None) -> dict[str, Any]:
+    """Dotted names and values of all hyperparameters.
+
+    The name is the rule's and the argument's; names in a ``named_chain`` stand before it, and
+    so does the position in the chain where a rule stands there twice (``"0.clip.max_delta"``).
+
+    Args:
+      optimizer: a transformation.
+      state: its state; with it, schedules are evaluated at the state's step, without it they
+        are returned as they are.
+
+    Raises:
+      InvalidValue: the state is not one of this optimizer's.
+
+    >>> import gdjax
+    >>> hyperparameters(gdjax.sgd(0.5))
+    {'scale_by_learning_rate.learning_rate': array(0.5, dtype=float32)}
+    """
+    found = _named(optimizer.update, is_leaf=is_schedule)
+    if state is None:
+        return {name: value for name, _, value in found}
+    counts = dict(_counts(state))
+    values = {}
+    for name, path, value in found:
+        if is_schedule(value):
+            if _position(path) not in counts:
+                raise InvalidValue(
+                    f"the state holds no step count for the schedule {name}; pass the state that "
+                    "this optimizer's init or update returned"
+                )
+            value = value(counts[_position(path)])
+        values[name] = value
+    return values
+
+
+def replace(optimizer: GradientTransformation, /, **changes: Any) -> GradientTransformation:
+    """A new optimizer of equal structure with other values.
+
+    Args:
+      optimizer: a transformation.
+      **changes: new values by name: a dotted one from :func:`hyperparameters`
+        (``**{"scale_by_adam.b1": 0.8}``), or its end where only one ends so
+        (``learning_rate=3e-4``). The constants of a schedule are named below it
+        (``**{"learning_rate.init_value": 1.0}``).
+
+    Raises:
+      InvalidValue: an unknown or ambiguous name, a value out of range or of another shape.
+
+    >>> import gdjax
+    >>> gdjax.replace(gdjax.sgd(0.1), learning_rate=0.2)
+    chain(identity(), scale_by_learning_rate(learning_rate=0.2))
+    """
+    names = [name for name, _, _ in _named(optimizer.update)]
+    new = {_resolve(key, names): (key, value) for key, value in changes.items()}
+
+    def changed(half: Any) -> Any:
+        leaves = [
+            _like(*new[name], value) if name in new else value for name, _, value in _named(half)
+        ]
+        return jax.tree.structure(half).unflatten(leaves)
+
+    result = GradientTransformation(changed(optimizer.init), changed(optimizer.update))
+    binding.check(result)
+    return result
+
+
+def _named(tree: Any, is_leaf: Callable[[Any], bool] | None = None) -> list[tuple[str, tuple, Any]]:
+    """Name, key path and value of each leaf of one half of a pair."""
+    flat = jax.tree_util.tree_flatten_with_path(tree, is_leaf=is_leaf)[0]
+    names = [_dotted(path) for path, _ in flat]
+    times = Counter(names)
+    return [
+        (".".join([*map(str, _position(path)), name]) if times[name] > 1 else name, path, value)
+        for name, (path, value) in zip(names, flat, strict=True)
+    ]
+
+
+def _dotted(path: tuple) -> str:
+    """A rule's label and what follows it; before it, the names of named chains."""
+    prefix, inside = [], []
+    for key in path:
+        if isinstance(key, ChildKey) and key.label:
+            inside = [key.label, key.name]
+        elif inside:
+            inside.append(str(_entry(key)))
+        elif isinstance(key, DictKey):
+            prefix.append(str(key.key))
+    return ".".join(prefix + inside)
+
+
+def _entry(key: Any) -> Any:
+    for attribute in ("name", "key", "idx"):
+        if hasattr(key, attribute):
+            return getattr(key, attribute)
+    return key
+
+
+def _position(path: tuple) -> tuple:
+    """Where in its chains a rule stands: the same for its update and for its state."""
+    labelled = [i for i, key in enumerate(path) if isinstance(key, ChildKey) and key.label]
+    before = path[: labelled[-1]] if labelled else path
+    return tuple(_entry(key) for key in before if isinstance(key, (SequenceKey, DictKey)))
+
+
+def _counts(state: Any, outer: tuple = ()) -> Iterator[tuple[tuple, jax.Array]]:
+    """Position and step count of each rule that has a schedule."""
+    flat = jax.tree_util.tree_flatten_with_path(
+        state, is_leaf=lambda x: isinstance(x, ScheduledState)
+    )[0]
+    for path, node in flat:
+        if isinstance(node, ScheduledState):
+            position = outer + _position(path)
+            yield position, node.count
+            yield from _counts(node.inner_state, position)
+
+
+def _resolve(key: str, names: list[str]) -> str:
+    matches = [name for name in names if name == key or name.endswith(f".{key}")]
+    if key in names:
+        return key
+    if not matches:
+        raise InvalidValue(f"no hyperparameter {key!r}: {nearest(key, names)}")
+    if len(matches) > 1:
+        raise InvalidValue(f"{key!r} is ambiguous, write one of: {', '.join(matches)}")
+    return matches[0]
+
+
+def _like(name: str, value: Any, old: Any) -> Any:
+    """``value`` in the shape and dtype of ``old``, so that the structure stays equal."""
+    if jnp.shape(value) not in ((), jnp.shape(old)):
+        raise InvalidValue(
+            f"{name}: expected a number or an array of shape {jnp.shape(old)}, got shape "
+            f"{jnp.shape(value)}; stack optimizers with jax.vmap to get an axis more"
+        )
+    if isinstance(value, jax.Array):
+        return jnp.broadcast_to(value, jnp.shape(old)).astype(old.dtype)
+    return np.broadcast_to(np.asarray(value, old.dtype), jnp.shape(old))

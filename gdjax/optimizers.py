@@ -1,0 +1,215 @@
+"""Named optimizers: compositions of transformations, without mathematics of their own.
+
+Names, arguments, order and defaults are Optax's. The mathematics stands with each
+transformation; every argument that is a number may also be a schedule.
+"""
+
+from typing import Any
+
+from gdjax.binding import Decay, NonNegative
+from gdjax.transformation import GradientTransformation, chain, identity
+from gdjax.transforms import (
+    add_decayed_weights,
+    scale_by_adam,
+    scale_by_amsgrad,
+    scale_by_learning_rate,
+    scale_by_rms,
+    scale_by_rss,
+    scale_by_stddev,
+    trace,
+)
+
+
+def sgd(
+    learning_rate: NonNegative,
+    momentum: Decay | None = None,
+    nesterov: bool = False,
+    accumulator_dtype: Any = None,
+) -> GradientTransformation:
+    """Gradient descent, with momentum where it is given.
+
+    Args:
+      learning_rate: see :func:`gdjax.scale_by_learning_rate`.
+      momentum: ``decay`` of :func:`gdjax.trace`; no momentum where None.
+      nesterov: see :func:`gdjax.trace`.
+      accumulator_dtype: see :func:`gdjax.trace`.
+
+    >>> sgd(0.1, momentum=0.9)
+    chain(trace(decay=0.9), scale_by_learning_rate(learning_rate=0.1))
+    """
+    return chain(
+        _momentum(momentum, nesterov, accumulator_dtype), scale_by_learning_rate(learning_rate)
+    )
+
+
+def adagrad(
+    learning_rate: NonNegative,
+    initial_accumulator_value: NonNegative = 0.1,
+    eps: NonNegative = 1e-7,
+) -> GradientTransformation:
+    """AdaGrad: each element's step shrinks with the sum of its squared gradients.
+
+    Args:
+      learning_rate: see :func:`gdjax.scale_by_learning_rate`.
+      initial_accumulator_value: see :func:`gdjax.scale_by_rss`.
+      eps: see :func:`gdjax.scale_by_rss`.
+
+    >>> adagrad(0.1)
+    chain(scale_by_rss(initial_accumulator_value=0.1, eps=1e-07),
+          scale_by_learning_rate(learning_rate=0.1))
+    """
+    return chain(
+        scale_by_rss(initial_accumulator_value, eps), scale_by_learning_rate(learning_rate)
+    )
+
+
+def rmsprop(
+    learning_rate: NonNegative,
+    decay: Decay = 0.9,
+    eps: NonNegative = 1e-8,
+    initial_scale: NonNegative = 0.0,
+    eps_in_sqrt: bool = True,
+    centered: bool = False,
+    momentum: Decay | None = None,
+    nesterov: bool = False,
+    bias_correction: bool = False,
+) -> GradientTransformation:
+    """RMSProp: each element's step is relative to a moving average of its squared gradients.
+
+    Args:
+      learning_rate: see :func:`gdjax.scale_by_learning_rate`.
+      decay: see :func:`gdjax.scale_by_rms`.
+      eps: see :func:`gdjax.scale_by_rms`.
+      initial_scale: see :func:`gdjax.scale_by_rms`.
+      eps_in_sqrt: see :func:`gdjax.scale_by_rms`.
+      centered: use the standard deviation, :func:`gdjax.scale_by_stddev`.
+      momentum: ``decay`` of :func:`gdjax.trace`, which follows the learning rate here.
+      nesterov: see :func:`gdjax.trace`.
+      bias_correction: see :func:`gdjax.scale_by_rms`.
+    """
+    scaling = scale_by_stddev if centered else scale_by_rms
+    return chain(
+        scaling(decay, eps, initial_scale, eps_in_sqrt, bias_correction),
+        scale_by_learning_rate(learning_rate),
+        _momentum(momentum, nesterov),
+    )
+
+
+def adam(
+    learning_rate: NonNegative,
+    b1: Decay = 0.9,
+    b2: Decay = 0.999,
+    eps: NonNegative = 1e-8,
+    eps_root: NonNegative = 0.0,
+    mu_dtype: Any = None,
+    *,
+    nesterov: bool = False,
+) -> GradientTransformation:
+    """Adam; see :func:`gdjax.scale_by_adam` for the mathematics and all arguments but one.
+
+    Args:
+      learning_rate: see :func:`gdjax.scale_by_learning_rate`.
+      b1: see :func:`gdjax.scale_by_adam`.
+      b2: see :func:`gdjax.scale_by_adam`.
+      eps: see :func:`gdjax.scale_by_adam`.
+      eps_root: see :func:`gdjax.scale_by_adam`.
+      mu_dtype: see :func:`gdjax.scale_by_adam`.
+      nesterov: see :func:`gdjax.scale_by_adam`.
+
+    >>> import jax, jax.numpy as jnp
+    >>> jax.vmap(adam)(jnp.logspace(-4, 0, 256)).update.leaves["links"][1]
+    scale_by_learning_rate(learning_rate=float32[256])
+    """
+    return chain(
+        scale_by_adam(b1, b2, eps, eps_root, mu_dtype, nesterov),
+        scale_by_learning_rate(learning_rate),
+    )
+
+
+def nadam(
+    learning_rate: NonNegative,
+    b1: Decay = 0.9,
+    b2: Decay = 0.999,
+    eps: NonNegative = 1e-8,
+    eps_root: NonNegative = 0.0,
+    mu_dtype: Any = None,
+) -> GradientTransformation:
+    """NAdam: :func:`gdjax.adam` with Nesterov's momentum.
+
+    Args:
+      learning_rate: see :func:`gdjax.scale_by_learning_rate`.
+      b1: see :func:`gdjax.scale_by_adam`.
+      b2: see :func:`gdjax.scale_by_adam`.
+      eps: see :func:`gdjax.scale_by_adam`.
+      eps_root: see :func:`gdjax.scale_by_adam`.
+      mu_dtype: see :func:`gdjax.scale_by_adam`.
+    """
+    return adam(learning_rate, b1, b2, eps, eps_root, mu_dtype, nesterov=True)
+
+
+def adamw(
+    learning_rate: NonNegative,
+    b1: Decay = 0.9,
+    b2: Decay = 0.999,
+    eps: NonNegative = 1e-8,
+    eps_root: NonNegative = 0.0,
+    mu_dtype: Any = None,
+    weight_decay: NonNegative = 1e-4,
+    mask: Any = None,
+    *,
+    nesterov: bool = False,
+) -> GradientTransformation:
+    """Adam with decoupled weight decay, which the learning rate multiplies.
+
+    Args:
+      learning_rate: see :func:`gdjax.scale_by_learning_rate`.
+      b1: see :func:`gdjax.scale_by_adam`.
+      b2: see :func:`gdjax.scale_by_adam`.
+      eps: see :func:`gdjax.scale_by_adam`.
+      eps_root: see :func:`gdjax.scale_by_adam`.
+      mu_dtype: see :func:`gdjax.scale_by_adam`.
+      weight_decay: see :func:`gdjax.add_decayed_weights`.
+      mask: see :func:`gdjax.add_decayed_weights`.
+      nesterov: see :func:`gdjax.scale_by_adam`.
+
+    Reference:
+      Loshchilov and Hutter, Decoupled weight decay regularization
+      (https://arxiv.org/abs/1711.05101).
+    """
+    return chain(
+        scale_by_adam(b1, b2, eps, eps_root, mu_dtype, nesterov),
+        add_decayed_weights(weight_decay, mask),
+        scale_by_learning_rate(learning_rate),
+    )
+
+
+def amsgrad(
+    learning_rate: NonNegative,
+    b1: Decay = 0.9,
+    b2: Decay = 0.999,
+    eps: NonNegative = 1e-8,
+    eps_root: NonNegative = 0.0,
+    mu_dtype: Any = None,
+    bias_correction_mu: bool = True,
+    bias_correction_nu: bool = True,
+) -> GradientTransformation:
+    """AMSGrad: Adam whose denominator never shrinks.
+
+    Args:
+      learning_rate: see :func:`gdjax.scale_by_learning_rate`.
+      b1: see :func:`gdjax.scale_by_amsgrad`.
+      b2: see :func:`gdjax.scale_by_amsgrad`.
+      eps: see :func:`gdjax.scale_by_amsgrad`.
+      eps_root: see :func:`gdjax.scale_by_amsgrad`.
+      mu_dtype: see :func:`gdjax.scale_by_amsgrad`.
+      bias_correction_mu: see :func:`gdjax.scale_by_amsgrad`.
+      bias_correction_nu: see :func:`gdjax.scale_by_amsgrad`.
+    """
+    return chain(
+        scale_by_amsgrad(b1, b2, eps, eps_root, mu_dtype, bias_correction_mu, bias_correction_nu),
+        scale_by_learning_rate(learning_rate),
+    )
+
+
+def _momentum(decay: Any, nesterov: bool, accumulator_dtype: Any = None) -> GradientTransformation:
+    return identity() if decay is None else trace(decay, nesterov, accumulator_dtype)

@@ -1,0 +1,40 @@
+"""Transformations: updates in, updates out, one family a file."""
+
+from gdjax.transforms.adam import (
+    ScaleByAdamState,
+    ScaleByAmsgradState,
+    scale_by_adam,
+    scale_by_amsgrad,
+)
+from gdjax.transforms.adaptive import (
+    ScaleByRmsState,
+    ScaleByRssState,
+    ScaleByRStdDevState,
+    scale_by_rms,
+    scale_by_rss,
+    scale_by_stddev,
+)
+from gdjax.transforms.clipping import clip, clip_by_global_norm
+from gdjax.transforms.momentum import TraceState, trace
+from gdjax.transforms.regularization import add_decayed_weights
+from gdjax.transforms.scaling import scale, scale_by_learning_rate
+
+__all__ = [
+    "ScaleByAdamState",
+    "ScaleByAmsgradState",
+    "ScaleByRStdDevState",
+    "ScaleByRmsState",
+    "ScaleByRssState",
+    "TraceState",
+    "add_decayed_weights",
+    "clip",
+    "clip_by_global_norm",
+    "scale",
+    "scale_by_adam",
+    "scale_by_amsgrad",
+    "scale_by_learning_rate",
+    "scale_by_rms",
+    "scale_by_rss",
+    "scale_by_stddev",
+    "trace",
+]

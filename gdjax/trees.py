@@ -1,0 +1,163 @@
+"""Leaf-wise mathematics in at least float32, with finite derivatives.
+
+A rule is written for one leaf, like the paper; :func:`map_leaves` lifts it over trees and
+keeps the dtype law: whatever comes in as bfloat16 or float16 is computed in float32, and each
+result is cast once, to the dtype of the leaf whose place it takes.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from gdjax.errors import InvalidValue
+
+
+def compute_dtype(*trees: Any) -> np.dtype:
+    """The real dtype in which the leaves of ``trees`` are computed: at least float32.
+
+    >>> compute_dtype({"w": jnp.zeros(3, jnp.bfloat16)}, jnp.zeros(2, jnp.complex64))
+    dtype('float32')
+    """
+    dtypes = {jnp.result_type(leaf) for leaf in jax.tree.leaves(trees)}
+    return np.dtype(jnp.finfo(jnp.result_type(jnp.float32, *dtypes)).dtype)
+
+
+def map_leaves(leaf: Callable[..., Any], *trees: Any, given: tuple[Any, ...] = ()) -> Any:
+    """Apply ``leaf`` to corresponding leaves; every tree passed by position comes back.
+
+    Args:
+      leaf: function of one leaf of each tree, then one of each tree in ``given``. It returns
+        one array for each tree in ``trees`` (a tuple, or the array where there is one tree).
+      *trees: trees of one structure, the updates first. Where the updates hold ``None``,
+        nothing is computed and every tree keeps what it has.
+      given: trees that are only read.
+
+    Returns:
+      The new trees, as a tuple; the new tree itself where there is one. Leaves keep shape and
+      dtype.
+
+    Raises:
+      InvalidValue: structures or shapes differ; the message shows both.
+
+    >>> map_leaves(lambda g, m: (2 * g, m + g), {"w": jnp.ones(2)}, {"w": jnp.zeros(2)})[1]
+    {'w': Array([1., 1.], dtype=float32)}
+    """
+    leaves, treedef = jax.tree.flatten(trees[0], is_leaf=_is_none)
+    others = [_flatten_like(trees[0], treedef, tree) for tree in (*trees[1:], *given)]
+    rows = [
+        row[: len(trees)] if row[0] is None else _compute(leaf, row, len(trees))
+        for row in zip(leaves, *others, strict=True)
+    ]
+    columns = zip(*rows, strict=True) if rows else [()] * len(trees)
+    results = tuple(treedef.unflatten(column) for column in columns)
+    return results if len(trees) > 1 else results[0]
+
+
+def zeros_like(tree: Any, dtype: Any = None) -> Any:
+    """Zeros of the shapes in ``tree``, of ``dtype`` or of the leaves' own, never weakly typed."""
+    return full_like(tree, 0, dtype)
+
+
+def full_like(tree: Any, value: Any, dtype: Any = None) -> Any:
+    """``value`` in the shapes of ``tree``, of ``dtype`` or of the leaves' own dtypes."""
+    return jax.tree.map(
+        lambda x: jnp.full_like(x, value, dtype=jnp.result_type(x) if dtype is None else dtype),
+        tree,
+    )
+
+
+def full_like_real(tree: Any, value: Any) -> Any:
+    """Like :func:`full_like`, in the real dtype of each leaf: what squares and norms need."""
+    return jax.tree.map(lambda x: jnp.full_like(x, value, dtype=jnp.real(x).dtype), tree)
+
+
+def abs_sq(x: jax.Array) -> jax.Array:
+    """``|x|^2``, real also where ``x`` is complex."""
+    return jnp.real(x * jnp.conj(x)) if jnp.iscomplexobj(x) else x * x
+
+
+def average(new: Any, old: Any, decay: Any) -> Any:
+    """One step of an exponential moving average: ``decay * old + (1 - decay) * new``."""
+    return decay * old + (1 - decay) * new
+
+
+def no_weight(params: Any) -> jax.Array:
+    """The sum of the weights that an average has used before its first step: a scalar 0.
+
+    It is itself averaged, ``weight = average(1, weight, decay)``; dividing by it debiases.
+    """
+    return jnp.zeros((), compute_dtype(params))
+
+
+@jax.custom_jvp
+def sqrt(x: Any) -> jax.Array:
+    """Square root whose derivative at 0 is 0 instead of infinite.
+
+    Where an optimizer takes the root of an average of squares, a coordinate whose gradient was
+    always zero has root 0 for every value of every hyperparameter: its derivative *is* 0.
+
+    >>> float(jax.grad(sqrt)(0.0)), float(jax.grad(sqrt)(4.0))
+    (0.0, 0.25)
+    """
+    return jnp.sqrt(x)
+
+
+@sqrt.defjvp
+def _sqrt_jvp(primals: tuple, tangents: tuple) -> tuple[jax.Array, jax.Array]:
+    (x,), (x_dot,) = primals, tangents
+    root = sqrt(x)
+    positive = root > 0
+    return root, jnp.where(positive, 0.5 / jnp.where(positive, root, 1), 0) * x_dot
+
+
+def global_norm(tree: Any) -> jax.Array:
+    """Euclidean norm of all leaves together, in at least float32, derivative 0 at 0.
+
+    >>> float(global_norm({"a": jnp.array([3.0]), "b": jnp.array([[4.0]])}))
+    5.0
+    """
+    dtype = compute_dtype(tree)
+    squares = [jnp.sum(abs_sq(_widen(x)), dtype=dtype) for x in jax.tree.leaves(tree)]
+    return sqrt(sum(squares, start=jnp.zeros((), dtype)))
+
+
+def _compute(leaf: Callable[..., Any], row: tuple, outputs: int) -> tuple:
+    results = leaf(*map(_widen, row))
+    results = results if outputs > 1 else (results,)
+    return tuple(
+        new.astype(jnp.result_type(old)) for new, old in zip(results, row[:outputs], strict=True)
+    )
+
+
+def _widen(x: Any) -> jax.Array:
+    return jnp.asarray(x, jnp.promote_types(jnp.result_type(x), jnp.float32))
+
+
+def _flatten_like(reference: Any, treedef: Any, tree: Any) -> list:
+    if tree is None and treedef.num_leaves and jax.tree.leaves(reference):
+        raise InvalidValue(
+            "the rule reads the parameters, but params is None: call update(updates, state, params)"
+        )
+    try:
+        leaves = treedef.flatten_up_to(tree)
+    except ValueError:
+        raise InvalidValue(
+            "updates and a tree that must match them have different structures; pass updates, "
+            "state and params of one model"
+            f"\n  updates: {jax.tree.structure(reference)}\n  other:   {jax.tree.structure(tree)}"
+        ) from None
+    for update, other in zip(treedef.flatten_up_to(reference), leaves, strict=True):
+        if update is not None and jnp.shape(update) != jnp.shape(other):
+            raise InvalidValue(
+                f"updates and a tree that must match them have different shapes: "
+                f"{jax.tree.map(jnp.shape, reference)} and {jax.tree.map(jnp.shape, tree)}; pass "
+                "updates, state and params of one model"
+            )
+    return leaves
+
+
+def _is_none(x: Any) -> bool:
+    return x is None
