@@ -41,7 +41,7 @@ class GradientTransformation(optax.GradientTransformationExtraArgs):
 class ScheduledState(NamedTuple):
     """State of a transformation that has a scheduled hyperparameter."""
 
-    count: jax.Array  # int32[]: updates made so far
+    count: Any  # int32[]: updates made so far
     inner_state: Any
 
 

@@ -19,7 +19,7 @@ from gdjax.transformation import transformation
 class ScaleByAdamState(NamedTuple):
     """State of :func:`scale_by_adam`."""
 
-    count: jax.Array  # int32[]: updates made so far
+    count: Any  # int32[]: updates made so far
     mu: Any  # like params, in mu_dtype: average
     nu: Any  # like params, real: average of squares
     mu_weight: jax.Array  # float[]: sum of the weights in mu
@@ -100,7 +100,7 @@ def scale_by_adam(
 class ScaleByAmsgradState(NamedTuple):
     """State of :func:`scale_by_amsgrad`."""
 
-    count: jax.Array  # int32[]: updates made so far
+    count: Any  # int32[]: updates made so far
     mu: Any  # like params, in mu_dtype: average
     nu: Any  # like params, real: average of squares
     nu_max: Any  # like params, real: largest average of squares so far
