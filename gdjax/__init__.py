@@ -5,6 +5,18 @@ from gdjax.errors import GdjaxError, InvalidType, InvalidValue, MissingExtra
 from gdjax.inspection import hyperparameters, replace
 from gdjax.optimizers import adagrad, adam, adamw, amsgrad, nadam, rmsprop, sgd
 from gdjax.schedules import cosine_decay_schedule, schedule
+from gdjax.sweep import (
+    Choice,
+    Integer,
+    LogUniform,
+    Space,
+    SweepResult,
+    Uniform,
+    reconnect,
+    sweep,
+)
+from gdjax.task import Task
+from gdjax.training import train
 from gdjax.transformation import (
     GradientTransformation,
     apply_updates,
@@ -31,11 +43,18 @@ __version__ = "0.1.0"
 
 __all__ = [
     "Bound",
+    "Choice",
     "GdjaxError",
     "GradientTransformation",
+    "Integer",
     "InvalidType",
     "InvalidValue",
+    "LogUniform",
     "MissingExtra",
+    "Space",
+    "SweepResult",
+    "Task",
+    "Uniform",
     "adagrad",
     "adam",
     "adamw",
@@ -51,6 +70,7 @@ __all__ = [
     "identity",
     "nadam",
     "named_chain",
+    "reconnect",
     "replace",
     "rmsprop",
     "scale",
@@ -62,6 +82,8 @@ __all__ = [
     "scale_by_stddev",
     "schedule",
     "sgd",
+    "sweep",
     "trace",
+    "train",
     "transformation",
 ]

@@ -15,6 +15,7 @@ from typing import Annotated, Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.core import Tracer
 
 from gdjax.errors import InvalidType, InvalidValue
 
@@ -237,10 +238,11 @@ def interval_of(function: Callable[..., Any], name: str) -> Interval | None:
 def check_range(what: str, value: Any, interval: Interval) -> None:
     """Raise where a concrete leaf of ``value`` lies outside ``interval``; tracers pass."""
     for leaf in jax.tree.leaves(value, is_leaf=is_bound):
-        if is_bound(leaf) or isinstance(leaf, jax.core.Tracer):
+        if is_bound(leaf) or isinstance(leaf, Tracer):
             continue
-        if not interval.contains(leaf):
-            raise InvalidValue(f"{what} must be {interval}, got {_show(leaf)}")
+        bad = next((v for v in np.ravel(leaf) if not interval.contains(v)), None)
+        if bad is not None:
+            raise InvalidValue(f"{what} must be {interval}, got {bad}")
 
 
 def bounds(tree: Any) -> Iterator[Bound]:
@@ -306,7 +308,7 @@ def _as_structure(name: str, key: str, value: Any) -> Hashable:
 
 
 def _show(value: Any) -> str:
-    if isinstance(value, jax.core.Tracer):
+    if isinstance(value, Tracer):
         return f"a traced {value.aval.str_short()}"
     if isinstance(value, Frozen):
         return repr(value.thaw())

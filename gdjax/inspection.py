@@ -106,10 +106,9 @@ def _dotted(path: tuple) -> str:
 
 
 def _entry(key: Any) -> Any:
-    for attribute in ("name", "key", "idx"):
-        if hasattr(key, attribute):
-            return getattr(key, attribute)
-    return key
+    """The name, dict key or index that a key-path entry stands for."""
+    names = (getattr(key, attribute, None) for attribute in ("name", "key", "idx"))
+    return next((name for name in names if name is not None), key)
 
 
 def _position(path: tuple) -> tuple:

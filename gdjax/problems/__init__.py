@@ -1,0 +1,5 @@
+"""Tasks on real data, for demonstrations, tests and benchmarks."""
+
+from gdjax.problems.images import digits
+
+__all__ = ["digits"]

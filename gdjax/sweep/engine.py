@@ -1,0 +1,213 @@
+"""Many runs as one program.
+
+All of a run derives from the sweep's key, its trial and its seed. In one compiled program its
+numbers depend neither on its slot nor on its neighbours, so ``rerun``, which executes the same
+program at the same width, gives the same bits.
+"""
+
+import dataclasses
+import functools
+import importlib.metadata
+import importlib.util
+import os
+import platform
+import time
+from collections.abc import Mapping
+from typing import Any
+
+import jax
+import numpy as np
+
+from gdjax.errors import InvalidType, InvalidValue, MissingExtra, nearest
+from gdjax.sweep import checkpoint, families
+from gdjax.sweep.execution import Plan, compile_program, measure
+from gdjax.sweep.families import Factory, Family
+from gdjax.sweep.progress import Progress
+from gdjax.sweep.results import RESULTS_FILE, Rerun, SweepResult
+from gdjax.sweep.space import Method, Space
+from gdjax.sweep.stopping import judge
+from gdjax.sweep.width import choose_width
+from gdjax.task import Task
+
+
+def sweep(
+    task: Task,
+    optimizer: Factory | Mapping[str, Factory],
+    space: Space | Mapping[str, Any],
+    trials: int | None = None,
+    seeds: int = 1,
+    steps: int = 1000,
+    method: Method | None = None,
+    key: int = 0,
+    width: int | None = None,
+    segment: int | None = None,
+    directory: str | os.PathLike | None = None,
+    progress: bool | None = None,
+) -> SweepResult:
+    """Train many settings of an optimizer at once, each with several seeds.
+
+    Args:
+      task: what is trained.
+      optimizer: makes an optimizer from the hyperparameters that its signature names, such as
+        ``gdjax.adam``; or several such families by name, each of which takes the dimensions of
+        the space that it names.
+      space: by hyperparameter name a distribution (:class:`gdjax.LogUniform`, ...), a list of
+        numbers to choose from, or one number.
+      trials: how many settings a family draws; a grid knows by itself.
+      seeds: runs of each setting. Seed ``s`` means the same initial parameters, batches and
+        noise for every setting.
+      steps: updates in a run.
+      method: ``"grid"``, ``"random"`` or ``"sobol"``; see :meth:`gdjax.Space.draw`.
+      key: seed of the whole sweep.
+      width: runs that one program trains side by side; a default for the backend where None.
+      segment: steps between evaluations; about a tenth of ``steps`` where None.
+      directory: where to write the results; nothing is written where None.
+      progress: show a progress bar; where None, on a terminal.
+
+    Returns:
+      All measurements. A run that diverges is a result, not an error.
+
+    Raises:
+      InvalidValue, InvalidType, MissingExtra: before anything is compiled.
+
+    >>> import gdjax, jax.numpy as jnp
+    >>> task = gdjax.Task(
+    ...     init=lambda key: jnp.ones(()),
+    ...     loss=lambda params, batch, key: 0.5 * params**2,
+    ...     batch=lambda key, step: None,
+    ... )
+    >>> result = gdjax.sweep(task, gdjax.sgd, {"learning_rate": [0.5, 3.0]}, steps=2)
+    >>> result.traces["loss"][:, 0]
+    array([[0.5  , 0.125],
+           [0.5  , 2.   ]], dtype=float32)
+    >>> result.best().settings
+    {'learning_rate': 0.5}
+    """
+    for name, value in {"seeds": seeds, "steps": steps, "segment": segment or 1}.items():
+        if not isinstance(value, int) or value < 1:
+            raise InvalidValue(f"{name} must be a whole number of at least 1, got {value!r}")
+    if not isinstance(key, int):
+        raise InvalidType(f"key must be an int, the seed of the whole sweep, got {key!r}")
+    if not isinstance(task, Task):
+        raise InvalidType(f"task must be a gdjax.Task, got {task!r}")
+    space = space if isinstance(space, Space) else Space(space)
+    drawn = families.draw(families.by_name(optimizer), space, method, trials, key)
+    task.check()
+    plan = Plan(
+        task=task,
+        seeds=seeds,
+        steps=steps,
+        segment=min(segment or _default_segment(steps), steps),
+        width=choose_width(width, max(family.trials for family in drawn) * seeds),
+        key=key,
+    )
+    if directory is not None:
+        for package in ("xarray", "h5netcdf"):
+            if importlib.util.find_spec(package) is None:
+                raise MissingExtra("sweep(directory=...)", "sweep")
+        checkpoint.claim(directory, RESULTS_FILE)
+    result = _run(plan, drawn, progress)
+    if directory is not None:
+        result.save(directory)
+    return result
+
+
+def reconnect(
+    result: SweepResult, task: Task, optimizer: Factory | Mapping[str, Factory]
+) -> SweepResult:
+    """Give a loaded result its task and optimizers again, so that ``rerun`` works.
+
+    The bits are the sweep's where gdjax, JAX and the kind of device are the sweep's.
+
+    Args:
+      result: what :meth:`SweepResult.load` returned.
+      task: the task of the sweep.
+      optimizer: the factory of the sweep, or its families by name.
+    """
+    factories = families.by_name(optimizer)
+    again = []
+    for name in dict.fromkeys(result.family.tolist()):
+        if name not in factories:
+            raise InvalidValue(f"the sweep has a family {name!r}; {nearest(name, factories)}")
+        rows = {k: v[result.family == name] for k, v in result.settings.items()}
+        settings = {k: v for k, v in rows.items() if not np.isnan(v).any()}
+        again.append(families.make(name, factories[name], settings))
+    numbers = {name: result.attributes[name] for name in ("steps", "segment", "width", "key")}
+    plan = Plan(task=task, seeds=result.seeds, **numbers)
+    return dataclasses.replace(result, again=functools.partial(_rerun, plan, again))
+
+
+def environment() -> dict[str, str]:
+    """Versions and device, to stand beside every measurement."""
+    device = jax.devices()[0]
+    versions = {name: importlib.metadata.version(name) for name in ("gdjax", "jax", "optax")}
+    return {
+        **versions,
+        "python": platform.python_version(),
+        "device": f"{len(jax.devices())} x {device.platform} ({device.device_kind})",
+    }
+
+
+def _run(plan: Plan, drawn: list[Family], show_progress: bool | None) -> SweepResult:
+    task = plan.task
+    shape = sum(family.trials for family in drawn), plan.seeds
+    progress = Progress(show_progress, shape[0] * shape[1], plan.steps, task.objective, task.mode)
+    attributes = {"objective": task.objective, "mode": task.mode, **environment()}
+    attributes |= {name: getattr(plan, name) for name in ("steps", "segment", "width", "key")}
+    began = time.perf_counter()
+    programs = [compile_program(plan, family) for family in drawn]
+    compiled = time.perf_counter()
+    progress.begin()
+    parts = []
+    for family, program in zip(drawn, programs, strict=True):
+        rows = np.arange(family.trials * plan.seeds)
+        parts.append(measure(plan, family, program, rows, progress.update))
+    ended = time.perf_counter()
+    progress.close()
+    traces = _by_trial([part.traces for part in parts], shape)
+    evaluations = _by_trial([part.evaluations for part in parts], shape)
+    status, diverged_at, reason = judge(traces["loss"], evaluations)
+    names = dict.fromkeys(name for family in drawn for name in family.settings)
+    return SweepResult(
+        family=np.repeat([f.name for f in drawn], [f.trials for f in drawn]),
+        settings={name: np.concatenate([_column(f, name) for f in drawn]) for name in names},
+        traces=traces,
+        evaluations=evaluations,
+        evaluation_steps=np.cumsum(plan.segments()),
+        status=status,
+        diverged_at=diverged_at,
+        reason=reason,
+        attributes={
+            **attributes,
+            "compile_seconds": compiled - began,
+            "run_seconds": ended - compiled,
+        },
+        again=functools.partial(_rerun, plan, drawn),
+    )
+
+
+def _rerun(plan: Plan, drawn: list[Family], trial: int) -> Rerun:
+    first = 0
+    for family in drawn:
+        if trial < first + family.trials:
+            rows = (trial - first) * plan.seeds + np.arange(plan.seeds)
+            return Rerun(*measure(plan, family, compile_program(plan, family), rows))
+        first += family.trials
+    raise InvalidValue(f"there is no trial {trial}; they are 0 to {first - 1}")
+
+
+def _by_trial(parts: list[dict[str, np.ndarray]], shape: tuple[int, int]) -> dict[str, np.ndarray]:
+    """Rows of all families as ``[trial, seed, ...]`` by name."""
+    return {k: np.concatenate([part[k] for part in parts]).reshape(*shape, -1) for k in parts[0]}
+
+
+def _column(family: Family, name: str) -> np.ndarray:
+    """A hyperparameter's value in each trial of a family, NaN where the family has none."""
+    values = family.settings.get(name, np.full(family.trials, np.nan))
+    return np.asarray(values, np.float64)
+
+
+def _default_segment(steps: int) -> int:
+    """About a tenth of ``steps``, a divisor of it where there is one near: one program less."""
+    near = range(-(-steps // 10), steps // 5 + 1)
+    return next((n for n in near if steps % n == 0), -(-steps // 10))

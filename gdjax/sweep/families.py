@@ -1,0 +1,114 @@
+"""Families: trials whose optimizers have one tree structure, and so share one program."""
+
+import inspect
+from collections.abc import Callable, Mapping
+from typing import NamedTuple
+
+import jax
+import numpy as np
+
+from gdjax import binding
+from gdjax.errors import InvalidType, InvalidValue, nearest
+from gdjax.sweep import population
+from gdjax.sweep.space import Method, Space
+from gdjax.transformation import GradientTransformation
+
+Factory = Callable[..., GradientTransformation]
+
+
+class Family(NamedTuple):
+    """The trials of one factory."""
+
+    name: str
+    settings: dict[str, np.ndarray]  # [trial of this family]
+    optimizers: GradientTransformation  # leaves [trial of this family, ...]
+
+    @property
+    def trials(self) -> int:
+        """Number of trials."""
+        return len(next(iter(self.settings.values())))
+
+
+def by_name(optimizer: Factory | Mapping[str, Factory]) -> dict[str, Factory]:
+    """Factories by family name; a single one goes by its own."""
+    factories = (
+        dict(optimizer)
+        if isinstance(optimizer, Mapping)
+        else {getattr(optimizer, "__name__", "optimizer").strip("<>"): optimizer}
+    )
+    if not factories:
+        raise InvalidValue("no optimizer given; pass a factory such as gdjax.adam")
+    for name, factory in factories.items():
+        if not callable(factory) or isinstance(factory, tuple):
+            raise InvalidType(
+                f"family {name!r} must be a function that makes an optimizer, such as gdjax.adam "
+                f"without a call, got {factory!r}"
+            )
+    return factories
+
+
+def draw(
+    factories: Mapping[str, Factory],
+    space: Space,
+    method: Method | None,
+    trials: int | None,
+    seed: int,
+) -> list[Family]:
+    """Draw each family's settings from the dimensions that its factory names.
+
+    Raises:
+      InvalidValue: a dimension that no factory names, or a required argument that the space
+        does not have.
+    """
+    accepted = {name: _arguments(factory) for name, factory in factories.items()}
+    everything = {name for arguments in accepted.values() for name in arguments}
+    for name in space.dimensions:
+        if name not in everything:
+            raise InvalidValue(
+                f"{', '.join(factories)}: no hyperparameter {name!r}; {nearest(name, everything)}"
+            )
+    families = []
+    for name, factory in factories.items():
+        own = space.restricted(accepted[name])
+        missing = [
+            k for k, required in accepted[name].items() if required and k not in space.dimensions
+        ]
+        if missing or own is None:
+            raise InvalidValue(
+                f"family {name!r} needs {', '.join(missing) or 'a dimension of the space'}; add "
+                "it to the space, or give it a value in the factory"
+            )
+        families.append(make(name, factory, own.draw(method, trials, seed)))
+    return families
+
+
+def make(name: str, factory: Factory, settings: dict[str, np.ndarray]) -> Family:
+    """Build a family's optimizers as one stacked tree.
+
+    Raises:
+      InvalidType: the factory makes something else, or structure that depends on a value.
+      InvalidValue: a setting outside its hyperparameter's range.
+    """
+    first = factory(**{k: v[0].item() for k, v in settings.items()})
+    if not isinstance(first, GradientTransformation):
+        raise InvalidType(
+            f"family {name!r} must return one of gdjax's optimizers, whose hyperparameters are "
+            f"leaves, got {first!r}"
+        )
+    try:
+        optimizers = population.stack(factory, settings)
+    except jax.errors.JAXTypeError as error:
+        raise InvalidType(
+            f"family {name!r} decides by the value of a hyperparameter what to compute, so its "
+            "settings cannot share a program; make each alternative a family of its own "
+            f"({str(error).splitlines()[0]})"
+        ) from None
+    binding.check(optimizers)
+    return Family(name, settings, optimizers)
+
+
+def _arguments(factory: Factory) -> dict[str, bool]:
+    """A factory's arguments, and whether it cannot do without them."""
+    parameters = inspect.signature(factory).parameters.values()
+    variadic = (inspect.Parameter.VAR_KEYWORD, inspect.Parameter.VAR_POSITIONAL)
+    return {p.name: p.default is p.empty for p in parameters if p.kind not in variadic}

@@ -1,0 +1,236 @@
+"""What a sweep found: labelled arrays, a table, the best setting, files without pickle."""
+
+import dataclasses
+import json
+import os
+import pathlib
+from collections.abc import Callable
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
+
+from gdjax.errors import InvalidValue, MissingExtra, nearest
+from gdjax.sweep import checkpoint
+from gdjax.sweep.stopping import Status
+
+RESULTS_FILE = "results.nc"
+
+
+class Best(NamedTuple):
+    """The best trial, and how sure that is."""
+
+    trial: int
+    family: str
+    settings: dict[str, float]
+    by: str  # the metric that ranks
+    mean: float  # over seeds
+    spread: float  # standard deviation over seeds; NaN for one seed
+
+
+class Rerun(NamedTuple):
+    """One trial again, bit-equal to what the sweep measured."""
+
+    params: Any  # leaves [seed, ...]
+    traces: dict[str, np.ndarray]  # [seed, step]
+    evaluations: dict[str, np.ndarray]  # [seed, evaluation]
+
+
+@dataclasses.dataclass
+class SweepResult:
+    """All measurements of a sweep.
+
+    A trial is one setting of one family; it is run once for each seed.
+
+    Args:
+      family: name of each trial's family, ``[trial]``.
+      settings: each hyperparameter, ``[trial]``; NaN where a family does not have it.
+      traces: the training loss and the loss's metrics, ``[trial, seed, step]``.
+      evaluations: the task's metrics after each segment, ``[trial, seed, evaluation]``.
+      evaluation_steps: updates made before each evaluation, ``[evaluation]``.
+      status: a :class:`gdjax.sweep.stopping.Status` a run, ``[trial, seed]``.
+      diverged_at: step at which a run diverged, ``[trial, seed]``; -1 where it did not.
+      reason: why a run did not finish, ``[trial, seed]``; empty where it did.
+      attributes: how it was made: objective, mode, steps, segment, width, key, versions, device,
+        ``compile_seconds`` and ``run_seconds``.
+      again: runs a trial again; None where the result was loaded without its task.
+    """
+
+    family: np.ndarray
+    settings: dict[str, np.ndarray]
+    traces: dict[str, np.ndarray]
+    evaluations: dict[str, np.ndarray]
+    evaluation_steps: np.ndarray
+    status: np.ndarray
+    diverged_at: np.ndarray
+    reason: np.ndarray
+    attributes: dict[str, Any]
+    again: Callable[[int], Rerun] | None = dataclasses.field(default=None, repr=False)
+
+    @property
+    def trials(self) -> int:
+        """Number of trials."""
+        return self.status.shape[0]
+
+    @property
+    def seeds(self) -> int:
+        """Runs of each trial."""
+        return self.status.shape[1]
+
+    def final(self, name: str) -> np.ndarray:
+        """A metric at the end, ``[trial, seed]``: NaN where the run diverged.
+
+        The last evaluation; for what is measured at every step, the mean of the last segment.
+        """
+        if name in self.evaluations:
+            values = self.evaluations[name][..., -1]
+        elif name in self.traces:
+            values = self.traces[name][..., -self.attributes["segment"] :].mean(axis=-1)
+        else:
+            raise InvalidValue(
+                f"no metric {name!r}: {nearest(name, [*self.traces, *self.evaluations])}"
+            )
+        return np.where(self.status == Status.DIVERGED, np.nan, values)
+
+    def ranking(
+        self, by: str | None = None, mode: Literal["min", "max"] | None = None
+    ) -> np.ndarray:
+        """Trials from best to worst by the mean over seeds; with a diverged seed they are last."""
+        by, mode = self._objective(by, mode)
+        means = self.final(by).mean(axis=1)
+        return np.argsort(-means if mode == "max" else means, kind="stable")  # NaN sorts last
+
+    def best(self, by: str | None = None, mode: Literal["min", "max"] | None = None) -> Best:
+        """The best trial by a metric's mean over seeds.
+
+        Args:
+          by: a metric; the task's objective where None.
+          mode: whether less or more is better; the task's, or ``"min"`` for another metric.
+
+        Raises:
+          InvalidValue: an unknown metric, or every trial diverged.
+        """
+        by, mode = self._objective(by, mode)
+        trial = int(self.ranking(by, mode)[0])
+        values = self.final(by)[trial]
+        if np.isnan(values.mean()):
+            raise InvalidValue(
+                "there is no best trial: each has a run that diverged; widen the space towards "
+                "smaller learning rates"
+            )
+        spread = float(values.std(ddof=1)) if self.seeds > 1 else float("nan")
+        settings = {k: float(v[trial]) for k, v in self.settings.items() if not np.isnan(v[trial])}
+        return Best(trial, str(self.family[trial]), settings, by, float(values.mean()), spread)
+
+    def rerun(self, trial: int) -> Rerun:
+        """Run one trial again, all its seeds, bit for bit as in the sweep.
+
+        Raises:
+          InvalidValue: there is no such trial, or the result was loaded without its task.
+        """
+        if not 0 <= trial < self.trials:
+            raise InvalidValue(f"there is no trial {trial}; they are 0 to {self.trials - 1}")
+        if self.again is None:
+            raise InvalidValue(
+                "this result was loaded without its task; give it back: "
+                "gdjax.reconnect(result, task, optimizer).rerun(...)"
+            )
+        return self.again(trial)
+
+    def to_xarray(self) -> Any:
+        """An ``xarray.Dataset`` with dimensions trial, seed, step and evaluation_step."""
+        xarray = _import("xarray", "SweepResult.to_xarray")
+        runs = ("trial", "seed")
+        variables = {name: ((*runs, "step"), values) for name, values in self.traces.items()}
+        for name, values in self.evaluations.items():
+            variables[name] = ((*runs, "evaluation_step"), values)
+        variables["status"] = (runs, self.status, {"flags": json.dumps(_flags())})
+        variables["diverged_at"] = (runs, self.diverged_at, {"units": "step", "none": -1})
+        variables["reason"] = (runs, self.reason.astype(object))
+        steps = np.arange(self.attributes["steps"])
+        coordinates = {
+            "trial": np.arange(self.trials),
+            "seed": np.arange(self.seeds),
+            "step": ("step", steps, {"units": "updates before the measurement"}),
+            "evaluation_step": (
+                "evaluation_step",
+                self.evaluation_steps,
+                {"units": "updates before the measurement"},
+            ),
+            "family": ("trial", self.family.astype(object)),
+            **{name: ("trial", values) for name, values in self.settings.items()},
+        }
+        attributes = {**self.attributes, "hyperparameters": json.dumps(list(self.settings))}
+        return xarray.Dataset(variables, coordinates, attributes)
+
+    def to_pandas(self) -> Any:
+        """A tidy ``pandas.DataFrame``, one row a run: settings, final metrics, status."""
+        pandas = _import("pandas", "SweepResult.to_pandas")
+        trial, seed = (index.ravel() for index in np.indices(self.status.shape))
+        columns = {"trial": trial, "seed": seed, "family": self.family[trial]}
+        columns |= {name: values[trial] for name, values in self.settings.items()}
+        columns |= {n: self.final(n).ravel() for n in (*self.traces, *self.evaluations)}
+        columns["status"] = [Status(code).name.lower() for code in self.status.ravel()]
+        columns["diverged_at"] = self.diverged_at.ravel()
+        columns["reason"] = self.reason.ravel()
+        return pandas.DataFrame(columns)
+
+    def save(self, directory: str | os.PathLike) -> pathlib.Path:
+        """Write ``results.nc`` (netCDF) into a directory, whole or not at all.
+
+        Raises:
+          InvalidValue: the directory holds a sweep already, or cannot be written to.
+        """
+        dataset = self.to_xarray()
+        _import("h5netcdf", "SweepResult.save")
+        path = checkpoint.claim(directory, RESULTS_FILE) / RESULTS_FILE
+        with checkpoint.atomic(path) as temporary:
+            dataset.to_netcdf(temporary, engine="h5netcdf")
+        return path
+
+    @classmethod
+    def load(cls, directory: str | os.PathLike) -> "SweepResult":
+        """Read what :meth:`save` wrote.
+
+        Raises:
+          InvalidValue: the directory holds no sweep.
+        """
+        path = pathlib.Path(directory) / RESULTS_FILE
+        if not path.is_file():
+            raise InvalidValue(f"{directory} holds no sweep: there is no {RESULTS_FILE} in it")
+        xarray = _import("xarray", "SweepResult.load")
+        _import("h5netcdf", "SweepResult.load")
+        with xarray.open_dataset(path, engine="h5netcdf") as file:
+            data = file.load()
+        attributes = {k: getattr(v, "item", lambda v=v: v)() for k, v in data.attrs.items()}
+        names = json.loads(attributes.pop("hyperparameters"))
+
+        def along(dimension: str) -> dict[str, np.ndarray]:
+            return {str(k): v.values for k, v in data.items() if dimension in v.dims}
+
+        return cls(
+            family=data["family"].values.astype(str),
+            settings={name: data[name].values for name in names},
+            traces=along("step"),
+            evaluations=along("evaluation_step"),
+            evaluation_steps=data["evaluation_step"].values,
+            status=data["status"].values,
+            diverged_at=data["diverged_at"].values,
+            reason=data["reason"].values.astype(str),
+            attributes=attributes,
+        )
+
+    def _objective(self, by: str | None, mode: Any) -> tuple[str, Any]:
+        objective = self.attributes["objective"]
+        own = by in (None, objective)
+        return by or objective, mode or (self.attributes["mode"] if own else "min")
+
+
+def _flags() -> dict[str, int]:
+    return {status.name.lower(): int(status) for status in Status}
+
+
+def _import(module: str, feature: str) -> Any:
+    try:
+        return __import__(module)
+    except ImportError:
+        raise MissingExtra(feature, "sweep") from None

@@ -1,0 +1,98 @@
+"""One training run as one pure function: jittable, vmappable, differentiable."""
+
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import optax
+
+from gdjax.task import Task
+
+
+class Run(NamedTuple):
+    """Where a training run stands; all of it follows from the task, the optimizer and the key."""
+
+    params: Any
+    state: Any  # the optimizer's
+    key: jax.Array  # of the whole run; step t draws from fold_in(key, t)
+    step: jax.Array  # int32[]: updates made so far
+
+
+class TrainResult(NamedTuple):
+    """What :func:`train` returns."""
+
+    params: Any
+    state: Any  # the optimizer's
+    traces: dict[str, jax.Array]  # "loss" and the loss's metrics, each [step]
+    evaluation: dict[str, jax.Array]  # the task's metrics at the end, scalars
+
+
+def train(
+    task: Task, optimizer: optax.GradientTransformation, steps: int, key: jax.Array | int
+) -> TrainResult:
+    """Train once.
+
+    Each step draws its batch and its loss's randomness from ``fold_in(key, step)``, so a run
+    depends on nothing but its arguments. ``value``, ``grad`` and ``value_fn`` are passed to
+    ``optimizer.update`` as extras.
+
+    Args:
+      task: what is trained.
+      optimizer: gdjax's or Optax's.
+      steps: number of updates.
+      key: a PRNG key, or a seed for one.
+
+    Returns:
+      Final parameters and state, the loss of every step before its update, the evaluation of
+      the final parameters.
+
+    >>> import gdjax
+    >>> task = Task(
+    ...     init=lambda key: jnp.ones(()),
+    ...     loss=lambda params, batch, key: 0.5 * params**2,
+    ...     batch=lambda key, step: None,
+    ... )
+    >>> train(task, gdjax.sgd(0.5), steps=3, key=0).traces["loss"]
+    Array([0.5    , 0.125  , 0.03125], dtype=float32)
+    """
+    run, traces = advance(task, optimizer, start(task, optimizer, as_key(key)), steps)
+    return TrainResult(run.params, run.state, traces, evaluate(task, run))
+
+
+def as_key(key: jax.Array | int) -> jax.Array:
+    """A PRNG key from a key or a seed."""
+    return jax.random.key(key) if isinstance(key, int) else key
+
+
+def start(task: Task, optimizer: optax.GradientTransformation, key: jax.Array) -> Run:
+    """A run before its first step."""
+    init_key, run_key = jax.random.split(key)
+    params = task.init(init_key)
+    return Run(params, optimizer.init(params), run_key, jnp.zeros((), jnp.int32))
+
+
+def advance(
+    task: Task, optimizer: optax.GradientTransformation, run: Run, steps: int
+) -> tuple[Run, dict[str, jax.Array]]:
+    """A segment: ``steps`` more updates, and the loss and metrics of each, ``[step]``."""
+    update = optax.with_extra_args_support(optimizer).update
+
+    def one_step(run: Run, _: None) -> tuple[Run, dict[str, jax.Array]]:
+        batch_key, loss_key = jax.random.split(jax.random.fold_in(run.key, run.step))
+        batch = task.batch(batch_key, run.step)
+
+        def loss_fn(params: Any) -> tuple[Any, dict]:
+            return task.loss_and_metrics(params, batch, loss_key)
+
+        (loss, metrics), grad = jax.value_and_grad(loss_fn, has_aux=True)(run.params)
+        extra = {"value": loss, "grad": grad, "value_fn": lambda params: loss_fn(params)[0]}
+        updates, state = update(grad, run.state, run.params, **extra)
+        params = optax.apply_updates(run.params, updates)
+        return Run(params, state, run.key, run.step + 1), {"loss": loss, **metrics}
+
+    return jax.lax.scan(one_step, run, length=steps)
+
+
+def evaluate(task: Task, run: Run) -> dict[str, jax.Array]:
+    """The task's metrics of a run's parameters; none where the task measures none."""
+    return {} if task.evaluate is None else task.evaluate(run.params)

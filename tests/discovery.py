@@ -1,0 +1,167 @@
+"""Finds every public rule of gdjax and makes arguments for it from its signature alone.
+
+Nothing here knows a rule by name. A parameter with a range (``binding.Interval``) gets numbers
+inside it; flags are flipped, dtypes tried, optional numbers given. What a signature does not say
+stands in ``VALUES``, by the name of the argument, which means one thing everywhere in gdjax.
+"""
+
+import functools
+import importlib
+import inspect
+import pkgutil
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple
+
+import jax.numpy as jnp
+
+import gdjax
+from gdjax import binding
+
+
+def _joined(i: int) -> list:
+    return [
+        gdjax.linear_schedule(0.1 + 0.1 * i, 0.9, 3 + i),
+        gdjax.cosine_decay_schedule(0.8 - 0.1 * i, 5 + i, 0.2),
+        gdjax.constant_schedule(0.3 + 0.1 * i),
+    ]
+
+
+def matrices_only(params: Any) -> Any:
+    """A mask as users write it; of this module, since its identity is part of the structure."""
+    return {name: jnp.ndim(leaf) > 0 for name, leaf in params.items()}
+
+
+# Three values of each argument whose range does not say what makes sense. Numbers of one call
+# differ from each other, so that a value shows which argument it came from. The values of one
+# argument have one structure. With steps as here, 24 steps reach every part of a schedule.
+VALUES: dict[str, Callable[[int], Any]] = {
+    "boundaries": lambda i: [5 + i, 11 + i],
+    "boundaries_and_scales": lambda i: {3: 0.5 + 0.1 * i, 9: 0.25 + 0.1 * i},
+    "decay_rate": lambda i: 0.5 + 0.1 * i,
+    "decay_steps": lambda i: 15 + i,
+    "end_value": lambda i: 0.14 + 0.01 * i,
+    "init_value": lambda i: 0.3 + 0.1 * i,
+    "peak_value": lambda i: 0.8 + 0.1 * i,
+    "schedules": _joined,
+    "transition_begin": lambda i: 1 + i,
+    "transition_steps": lambda i: 5 + i,
+    "warmup_steps": lambda i: 2 + i,
+}
+
+# Structural arguments: what is tried besides the default.
+OPTIONS: dict[str, tuple] = {"mask": (matrices_only,)}
+
+
+class Case(NamedTuple):
+    """A factory and the structural arguments of one call of it."""
+
+    kind: str  # "transformation", "optimizer" or "schedule"
+    factory: Callable[..., Any]
+    variant: str
+    structure: dict[str, Any]  # structural arguments that are not at their defaults
+    numbers: tuple[str, ...]  # names of the numeric arguments
+
+    @property
+    def name(self) -> str:
+        return self.factory.__name__
+
+    def __str__(self) -> str:
+        return f"{self.name}-{self.variant}"
+
+    def interval(self, name: str) -> binding.Interval | None:
+        return binding.interval_of(self.factory, name)
+
+    def values(self, i: int = 0) -> dict[str, Any]:
+        """The ``i``-th of three generic values of every numeric argument."""
+        return {name: _value(self, name, i) for name in self.numbers}
+
+    def defaults(self) -> dict[str, Any]:
+        """The defaults, and generic values of the arguments without one."""
+        defaults = {k: p.default for k, p in inspect.signature(self.factory).parameters.items()}
+        absent = (inspect.Parameter.empty, None)
+        return {k: v if defaults[k] in absent else defaults[k] for k, v in self.values().items()}
+
+    def make(self, values: dict[str, Any] | None = None, **changes: Any) -> Any:
+        """What the factory makes of ``values`` (the first generic ones) with ``changes``."""
+        values = self.values() if values is None else values
+        return self.factory(**self.structure, **{**values, **changes})
+
+
+def factories(kind: str) -> dict[str, Callable[..., Any]]:
+    """Public factories of a kind, by name: each function that its modules define."""
+    modules = {
+        "transformation": [
+            importlib.import_module(f"gdjax.transforms.{module.name}")
+            for module in pkgutil.iter_modules(gdjax.transforms.__path__)
+        ],
+        "optimizer": [gdjax.optimizers],
+        "schedule": [gdjax.schedules],
+    }[kind]
+    found = {
+        name: function
+        for module in modules
+        for name, function in vars(module).items()
+        if inspect.isfunction(function)
+        and not name.startswith("_")
+        and function.__module__ == module.__name__
+    }
+    if kind == "transformation":
+        found["identity"] = gdjax.identity  # beside chain, which needs it
+    found.pop("schedule", None)  # the decorator
+    return found
+
+
+@functools.cache
+def cases(*kinds: str) -> tuple[Case, ...]:
+    """All cases of the kinds, those of one factory together."""
+    return tuple(
+        case
+        for kind in kinds
+        for name, factory in sorted(factories(kind).items())
+        for case in variants(kind, factory)
+    )
+
+
+def variants(kind: str, factory: Callable[..., Any]) -> Iterator[Case]:
+    """The plain call, and one call for each structural choice, optional numbers given."""
+    parameters = inspect.signature(factory).parameters
+    case = Case(kind, factory, "plain", {}, ())
+    numeric = tuple(name for name in parameters if name in VALUES or case.interval(name))
+    optional = tuple(name for name in numeric if parameters[name].default is None)
+    for name, parameter in parameters.items():
+        if name not in numeric and parameter.default is parameter.empty and name not in OPTIONS:
+            raise LookupError(f"{case.name}: nothing says what {name!r} may be; add it to VALUES")
+    required = {
+        name: OPTIONS[name][0]
+        for name, parameter in parameters.items()
+        if name in OPTIONS and parameter.default is parameter.empty
+    }
+    yield case._replace(structure=required, numbers=tuple(n for n in numeric if n not in optional))
+    full = case._replace(structure=required, numbers=numeric)
+    if optional:
+        yield full._replace(variant="with_" + "_".join(optional))
+    for name, parameter in parameters.items():
+        for option in _options(name, parameter.default):
+            text = getattr(option, "__name__", str(option))
+            structure = {**required, name: option}
+            yield full._replace(variant=f"{name}={text}", structure=structure)
+
+
+def _options(name: str, default: Any) -> tuple:
+    if isinstance(default, bool):
+        return (not default,)
+    if name.endswith("dtype"):
+        return (jnp.bfloat16,)
+    return OPTIONS.get(name, ())
+
+
+def _value(case: Case, name: str, i: int) -> Any:
+    if name in VALUES:
+        return VALUES[name](i)
+    low, high, _, integer = case.interval(name)
+    position = case.numbers.index(name)
+    if integer:
+        return int(low) + 4 + i + position
+    if high < float("inf"):
+        return low + (high - low) * (0.6 + 0.1 * i + 0.01 * position)
+    return (0.7 if low < 0 else low + 0.05) + 0.05 * i + 0.003 * position

@@ -1,0 +1,100 @@
+"""Small runs that the laws compare: what a transformation or a schedule does, as arrays."""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+import gdjax
+
+# Gradients are these factors times PULL times (1 + 0.3 * params). The first is 0 throughout:
+# there a debiased variance is 0 but for rounding, of which a root would make a large error. It is
+# also where 0/0 lurks. One coordinate is always 0; the magnitudes lie on both sides of every
+# clipping value in tests/discovery.py, none near one.
+FACTORS = (0.0, 1.0, -0.01, 1.5, 0.3)
+PULL = {"w": np.array([1.0, -0.02, 0.0]), "b": np.array(-0.6)}
+PARAMS = {"w": np.array([0.5, -1.0, 0.4]), "b": np.array(0.7)}
+
+COUNTS = 24  # steps at which a schedule is looked at
+
+enable_x64 = jax.enable_x64 if hasattr(jax, "enable_x64") else jax.experimental.enable_x64
+
+
+def behave(thing: Any) -> Any:
+    """Updates and parameters of a short run, or a schedule's values at the first steps."""
+    if not isinstance(thing, tuple):
+        return jax.vmap(thing)(jnp.arange(COUNTS))
+    return train(thing, cast(PARAMS, float), jnp.asarray(FACTORS, float))
+
+
+def train(pair: Any, params: Any, factors: jax.Array) -> Any:
+    """Updates and parameters after each step."""
+
+    def step(carry: tuple, factor: jax.Array) -> tuple:
+        params, state = carry
+        updates, state = pair.update(gradients(params, factor), state, params)
+        params = gdjax.apply_updates(params, updates)
+        return (params, state), (updates, params)
+
+    return jax.lax.scan(step, (params, pair.init(params)), factors)[1]
+
+
+def gradients(params: Any, factor: Any) -> Any:
+    """Gradients in the dtype of the parameters."""
+    return jax.tree.map(
+        lambda p, pull: (factor * pull * (1 + 0.3 * p)).astype(p.dtype), params, PULL
+    )
+
+
+def constant_updates(pair: Any, steps: int = 12) -> jax.Array:
+    """Updates of a run in which each gradient is 1 and the parameters stay 0."""
+    params = jnp.zeros(())
+
+    def step(state: Any, _: None) -> tuple:
+        updates, state = pair.update(jnp.ones(()), state, params)
+        return state, updates
+
+    return jax.lax.scan(step, pair.init(params), None, steps)[1]
+
+
+def cast(tree: Any, dtype: Any) -> Any:
+    """All leaves as arrays of ``dtype``."""
+    return jax.tree.map(lambda x: jnp.asarray(x, dtype), tree)
+
+
+def widen(tree: Any) -> Any:
+    """Leaves of less than 32 bits as float32."""
+    return jax.tree.map(lambda x: x.astype(jnp.float32) if x.dtype.itemsize < 4 else x, tree)
+
+
+def like(tree: Any, reference: Any) -> Any:
+    """The leaves of ``tree`` in the dtypes of ``reference``."""
+    return jax.tree.map(lambda x, y: x.astype(y.dtype), tree, reference)
+
+
+def strong(tree: Any) -> Any:
+    """All leaves as JAX arrays of explicit dtype: what is left after ``jax.vmap``."""
+    return jax.tree.map(lambda x: jnp.asarray(x, jnp.result_type(x)), tree)
+
+
+def types(tree: Any) -> Any:
+    """Structure, and shape, dtype and weakness of each leaf: what decides over a new trace."""
+    leaves, structure = jax.tree.flatten(jax.eval_shape(lambda x: x, tree))
+    return structure, [(x.shape, x.dtype, getattr(x, "weak_type", False)) for x in leaves]
+
+
+def assert_close(actual: Any, expected: Any, rtol: float, atol: float = 0.0) -> None:
+    """Leaf by leaf, structures and dtypes too."""
+    assert jax.tree.structure(actual) == jax.tree.structure(expected)
+    for a, b in zip(jax.tree.leaves(actual), jax.tree.leaves(expected), strict=True):
+        assert a.dtype == b.dtype
+        np.testing.assert_allclose(a, b, rtol=rtol, atol=atol)
+
+
+def assert_equal(actual: Any, expected: Any) -> None:
+    """Bit for bit, NaN like NaN."""
+    assert jax.tree.structure(actual) == jax.tree.structure(expected)
+    for a, b in zip(jax.tree.leaves(actual), jax.tree.leaves(expected), strict=True):
+        assert a.dtype == b.dtype
+        assert np.asarray(a).tobytes() == np.asarray(b).tobytes(), f"{a} is not {b}"
