@@ -4,7 +4,19 @@ from gdjax.binding import Bound, bind
 from gdjax.errors import GdjaxError, InvalidType, InvalidValue, MissingExtra
 from gdjax.inspection import hyperparameters, replace
 from gdjax.optimizers import adagrad, adam, adamw, amsgrad, nadam, rmsprop, sgd
-from gdjax.schedules import cosine_decay_schedule, schedule
+from gdjax.schedules import (
+    constant_schedule,
+    cosine_decay_schedule,
+    exponential_decay,
+    join_schedules,
+    linear_schedule,
+    piecewise_constant_schedule,
+    polynomial_schedule,
+    schedule,
+    warmup_constant_schedule,
+    warmup_cosine_decay_schedule,
+    warmup_exponential_decay_schedule,
+)
 from gdjax.sweep import (
     Choice,
     Integer,
@@ -65,11 +77,17 @@ __all__ = [
     "chain",
     "clip",
     "clip_by_global_norm",
+    "constant_schedule",
     "cosine_decay_schedule",
+    "exponential_decay",
     "hyperparameters",
     "identity",
+    "join_schedules",
+    "linear_schedule",
     "nadam",
     "named_chain",
+    "piecewise_constant_schedule",
+    "polynomial_schedule",
     "reconnect",
     "replace",
     "rmsprop",
@@ -86,4 +104,7 @@ __all__ = [
     "trace",
     "train",
     "transformation",
+    "warmup_constant_schedule",
+    "warmup_cosine_decay_schedule",
+    "warmup_exponential_decay_schedule",
 ]

@@ -161,7 +161,7 @@ def bind(function: Callable[..., Any], **hyperparameters: Any) -> Bound:
     >>> bind(loss, l2=0.1)
     loss(l2=0.1)
     """
-    name = getattr(function, "__name__", repr(function))
+    name = Bound(function).name
     parameters = _signature(function).parameters
     leaves, structure = {}, {}
     for key, value in hyperparameters.items():
@@ -283,8 +283,10 @@ def _as_leaves(value: Any, integer: bool | None) -> Any:
 def _as_array(x: Any, integer: bool | None) -> Any:
     """A leaf of explicit dtype: a weakly typed one would compile a second program."""
     if isinstance(x, jax.Array):
-        real = integer is False and not jnp.issubdtype(x.dtype, jax.dtypes.extended)
-        return x.astype(float) if real and jnp.issubdtype(x.dtype, jnp.integer) else x
+        if jnp.issubdtype(x.dtype, jax.dtypes.extended):
+            return x
+        whole = jnp.issubdtype(x.dtype, jnp.integer)
+        return jnp.asarray(x, float if whole and integer is False else x.dtype)
     x = np.asarray(x)
     if x.dtype.kind == "c" or integer is None or (integer and np.any(x != np.floor(x))):
         return x.astype(jax.dtypes.canonicalize_dtype(x.dtype))
@@ -315,4 +317,6 @@ def _show(value: Any) -> str:
     if isinstance(value, (np.ndarray, np.number, jax.Array)):
         shape = ",".join(map(str, value.shape))
         return f"{value.dtype}[{shape}]" if shape else str(value)
+    if type(value) in (tuple, list):
+        return f"({', '.join(map(_show, value))})"
     return repr(value)

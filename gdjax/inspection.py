@@ -45,7 +45,7 @@ def hyperparameters(optimizer: GradientTransformation, state: Any = None) -> dic
                     f"the state holds no step count for the schedule {name}; pass the state that "
                     "this optimizer's init or update returned"
                 )
-            value = value(counts[_position(path)])
+            value = jnp.asarray(value(counts[_position(path)]))
         values[name] = value
     return values
 
@@ -101,7 +101,7 @@ def _dotted(path: tuple) -> str:
         elif inside:
             inside.append(str(_entry(key)))
         elif isinstance(key, DictKey):
-            prefix.append(str(key.key))
+            prefix.append(str(_entry(key)))
     return ".".join(prefix + inside)
 
 

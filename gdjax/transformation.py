@@ -183,7 +183,7 @@ def _at(count: Any, leaves: dict[str, Any], dtype: np.dtype) -> dict[str, Any]:
     def value(leaf: Any) -> Any:
         if isinstance(leaf, Update):
             return leaf
-        leaf = leaf(count) if is_schedule(leaf) else leaf
+        leaf = jnp.asarray(leaf(count)) if is_schedule(leaf) else leaf
         return jnp.asarray(leaf, dtype) if jnp.issubdtype(leaf.dtype, jnp.floating) else leaf
 
     return jax.tree.map(value, leaves, is_leaf=binding.is_bound)

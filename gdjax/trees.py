@@ -56,6 +56,24 @@ def map_leaves(leaf: Callable[..., Any], *trees: Any, given: tuple[Any, ...] = (
     return results if len(trees) > 1 else results[0]
 
 
+def map_prefix(what: str, subtree: Callable[..., Any], prefix: Any, *trees: Any) -> Any:
+    """Apply ``subtree`` to each leaf of ``prefix`` and what hangs there in each of ``trees``.
+
+    Raises:
+      InvalidValue: ``prefix``, called ``what``, is not a prefix of the trees.
+    """
+    try:
+        return jax.tree.map(subtree, prefix, *trees)
+    except ValueError as error:
+        if isinstance(error, InvalidValue):
+            raise
+        raise InvalidValue(
+            f"{what} does not fit the parameters; pass a tree of their structure or a prefix of it"
+            f"\n  {what}: {jax.tree.structure(prefix)}\n  parameters: "
+            f"{jax.tree.structure(trees[-1])}"
+        ) from None
+
+
 def zeros_like(tree: Any, dtype: Any = None) -> Any:
     """Zeros of the shapes in ``tree``, of ``dtype`` or of the leaves' own, never weakly typed."""
     return full_like(tree, 0, dtype)

@@ -1,5 +1,6 @@
 """Classification of images that come inside packages."""
 
+import itertools
 from typing import Any
 
 import jax
@@ -58,7 +59,7 @@ def digits(hidden: tuple[int, ...] = (64, 64), batch_size: int = 64) -> Task:
 
 def _init_perceptron(key: jax.Array, sizes: tuple[int, ...]) -> list[dict[str, jax.Array]]:
     initializer = jax.nn.initializers.he_normal()
-    shapes = list(zip(sizes[:-1], sizes[1:], strict=True))
+    shapes = list(itertools.pairwise(sizes))
     return [
         {"w": initializer(k, shape), "b": jnp.zeros(shape[1])}
         for k, shape in zip(jax.random.split(key, len(shapes)), shapes, strict=True)

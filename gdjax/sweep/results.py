@@ -140,7 +140,9 @@ class SweepResult:
         """An ``xarray.Dataset`` with dimensions trial, seed, step and evaluation_step."""
         xarray = _import("xarray", "SweepResult.to_xarray")
         runs = ("trial", "seed")
-        variables = {name: ((*runs, "step"), values) for name, values in self.traces.items()}
+        variables: dict[str, tuple] = {
+            n: ((*runs, "step"), values) for n, values in self.traces.items()
+        }
         for name, values in self.evaluations.items():
             variables[name] = ((*runs, "evaluation_step"), values)
         variables["status"] = (runs, self.status, {"flags": json.dumps(_flags())})

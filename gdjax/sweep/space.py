@@ -172,20 +172,20 @@ class Space:
         return {k: v.quantile(unit[:, i]) for i, (k, v) in enumerate(self.dimensions.items())}
 
     def _grid(self, trials: int | None) -> dict[str, np.ndarray]:
-        axes = {name: distribution.grid() for name, distribution in self.dimensions.items()}
-        for name, axis in axes.items():
-            if axis is None:
+        axes = {}
+        for name, distribution in self.dimensions.items():
+            axes[name] = distribution.grid()
+            if axes[name] is None:
                 raise InvalidValue(
                     f"a grid needs to know how many values of {name}: write "
-                    f"{type(self.dimensions[name]).__name__}(..., points=16), or give trials and "
+                    f"{type(distribution).__name__}(..., points=16), or give trials and "
                     "method='sobol' or 'random'"
                 )
-        mesh = np.meshgrid(*axes.values(), indexing="ij")
-        columns = {name: column.ravel() for name, column in zip(axes, mesh, strict=True)}
-        size = mesh[0].size
+        size = math.prod(map(len, axes.values()))
         if trials not in (None, size):
             raise InvalidValue(f"the grid has {size} points, but trials is {trials}; leave one out")
-        return columns
+        index = np.unravel_index(np.arange(size), [len(axis) for axis in axes.values()])
+        return {name: axes[name][i] for name, i in zip(axes, index, strict=True)}
 
 
 def _sobol(trials: int, d: int, seed: int) -> np.ndarray:

@@ -2,7 +2,6 @@
 
 from typing import Any
 
-import jax
 import optax
 
 from gdjax import trees
@@ -50,4 +49,4 @@ def add_decayed_weights(
             return updates
         return trees.map_leaves(lambda g, p: g + weight_decay * p, updates, given=(params,))
 
-    return jax.tree.map(decay, chosen, updates, params), state
+    return trees.map_prefix("mask", decay, chosen, updates, params), state
