@@ -6,7 +6,7 @@ transformation; every argument that is a number may also be a schedule.
 
 from typing import Any
 
-from gdjax.binding import Decay, NonNegative
+from gdjax.ranges import Decay, NonNegative
 from gdjax.transformation import GradientTransformation, chain, identity
 from gdjax.transforms import (
     add_decayed_weights,

@@ -98,8 +98,9 @@ def transformation(
     Returns:
       A decorator.
 
+    >>> from gdjax import ranges
     >>> @transformation()
-    ... def double(updates, state, params, factor: binding.Real = 2.0):
+    ... def double(updates, state, params, factor: ranges.Real = 2.0):
     ...     return trees.map_leaves(lambda g: factor * g, updates), state
     >>> double(factor=4.0)
     double(factor=4.0)

@@ -201,8 +201,11 @@ class SweepResult:
             raise InvalidValue(f"{directory} holds no sweep: there is no {RESULTS_FILE} in it")
         xarray = _import("xarray", "SweepResult.load")
         _import("h5netcdf", "SweepResult.load")
-        with xarray.open_dataset(path, engine="h5netcdf") as file:
-            data = file.load()
+        try:
+            with xarray.open_dataset(path, engine="h5netcdf") as file:
+                data = file.load()
+        except OSError as error:
+            raise InvalidValue(f"{path} cannot be read: {error}") from None
         attributes = {k: getattr(v, "item", lambda v=v: v)() for k, v in data.attrs.items()}
         names = json.loads(attributes.pop("hyperparameters"))
 

@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import optax
 
 from gdjax import trees
-from gdjax.binding import Decay, NonNegative
+from gdjax.ranges import Decay, NonNegative
 from gdjax.transformation import transformation
 
 

@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 
 from gdjax import trees
-from gdjax.binding import Decay, NonNegative
+from gdjax.ranges import Decay, NonNegative
 from gdjax.transformation import transformation
 
 

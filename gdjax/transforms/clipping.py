@@ -6,7 +6,7 @@ import jax.numpy as jnp
 import optax
 
 from gdjax import trees
-from gdjax.binding import Positive
+from gdjax.ranges import Positive
 from gdjax.transformation import transformation
 
 

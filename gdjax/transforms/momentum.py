@@ -3,7 +3,7 @@
 from typing import Any, NamedTuple
 
 from gdjax import trees
-from gdjax.binding import Decay
+from gdjax.ranges import Decay
 from gdjax.transformation import transformation
 
 

@@ -5,8 +5,8 @@ from typing import Any
 import optax
 
 from gdjax import trees
-from gdjax.binding import NonNegative
 from gdjax.errors import InvalidValue
+from gdjax.ranges import NonNegative
 from gdjax.transformation import transformation
 
 

@@ -5,7 +5,7 @@ from typing import Any
 import optax
 
 from gdjax import trees
-from gdjax.binding import NonNegative, Real
+from gdjax.ranges import NonNegative, Real
 from gdjax.transformation import transformation
 
 

@@ -1,0 +1,59 @@
+"""Allowed ranges of hyperparameters, as annotations of the functions that take them.
+
+``def trace(updates, state, params, decay: Decay)`` says all there is to say: what is allowed, what
+the error message prints, what ``help`` shows, and from which values the conformance suite draws.
+"""
+
+import functools
+import math
+import typing
+from collections.abc import Callable
+from typing import Annotated, Any, NamedTuple
+
+import numpy as np
+
+_type_hints = functools.lru_cache(maxsize=None)(typing.get_type_hints)
+
+
+class Interval(NamedTuple):
+    """Allowed range of a hyperparameter, written ``[0, 1)`` in messages."""
+
+    low: float
+    high: float
+    includes_low: bool = True
+    integer: bool = False
+
+    def contains(self, values: Any) -> bool:
+        """Whether all ``values`` lie inside; NaN never does."""
+        values = np.asarray(values)
+        inside = values >= self.low if self.includes_low else values > self.low
+        inside = inside & (values < self.high)
+        return bool(np.all(inside & (values == np.floor(values)) if self.integer else inside))
+
+    def __str__(self) -> str:
+        left = "[" if self.includes_low else "("
+        kind = "a whole number" if self.integer else "a number"
+        return f"{kind} in {left}{self.low:g}, {self.high:g})"
+
+    __repr__ = __str__
+
+
+# Typed Any, because a factory takes a number, an array or a schedule where the rule that it is
+# made from sees a number.
+Real = Annotated[Any, Interval(-math.inf, math.inf, includes_low=False)]
+NonNegative = Annotated[Any, Interval(0, math.inf)]
+Positive = Annotated[Any, Interval(0, math.inf, includes_low=False)]
+Decay = Annotated[Any, Interval(0, 1)]
+Steps = Annotated[Any, Interval(0, math.inf, integer=True)]
+PositiveSteps = Annotated[Any, Interval(1, math.inf, integer=True)]
+
+
+def interval_of(function: Callable[..., Any], name: str) -> Interval | None:
+    """The range that the annotation of ``name`` gives, through ``Optional`` too."""
+    try:
+        hint = _type_hints(function, include_extras=True).get(name)
+    except (NameError, TypeError):  # annotations that cannot be evaluated give no range
+        return None
+    options = (hint, *typing.get_args(hint))
+    metadata = [m for option in options for m in getattr(option, "__metadata__", ())]
+    return next((m for m in metadata if isinstance(m, Interval)), None)

@@ -1,0 +1,103 @@
+"""The style of the static figures, and axes, legends and colours in it."""
+
+import functools
+from typing import Any
+
+from matplotlib.artist import Artist
+from matplotlib.axes import Axes
+from matplotlib.cm import ScalarMappable
+from matplotlib.colors import LinearSegmentedColormap, LogNorm, Normalize
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.patches import Patch
+from matplotlib.ticker import NullFormatter
+
+from gdjax.report import scales
+from gdjax.report.scales import CURVE_COLOURS, FAMILY_COLOURS, GREY, Scale
+
+STYLE: dict[str, Any] = {
+    "font.size": 9,
+    "axes.titlesize": 9,
+    "axes.labelsize": 9,
+    "axes.titlelocation": "left",
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.edgecolor": GREY,
+    "axes.grid": True,
+    "axes.axisbelow": True,
+    "grid.color": "#E5E7EB",
+    "grid.linewidth": 0.6,
+    "xtick.color": GREY,
+    "xtick.labelcolor": "black",
+    "xtick.labelsize": 8,
+    "ytick.color": GREY,
+    "ytick.labelcolor": "black",
+    "ytick.labelsize": 8,
+    "legend.fontsize": 8,
+    "legend.frameon": False,
+    "figure.dpi": 160,
+    "text.parse_math": False,  # a name with a dollar is text
+}
+COLUMNS = 4  # families side by side; the page has all
+CURVE_MAP = LinearSegmentedColormap.from_list("curves", CURVE_COLOURS)
+STAR: dict[str, Any] = {
+    "marker": "*",
+    "markersize": 12,
+    "color": "#FFD700",
+    "markeredgecolor": "black",
+    "markeredgewidth": 0.8,
+    "linestyle": "none",
+    "zorder": 5,
+}
+MARKS: dict[str, Any] = {
+    "best": functools.partial(Line2D, [], [], **STAR),
+    "run": functools.partial(Line2D, [], [], color=GREY, marker=".", mew=0, linestyle="none"),
+    "mean": functools.partial(Line2D, [], [], color=GREY),
+    "range": functools.partial(Patch, color=GREY, alpha=0.3, linewidth=0),
+    "bin best": functools.partial(Line2D, [], [], color=GREY),
+    "bin median": functools.partial(Line2D, [], [], color=GREY, linestyle=":"),
+    "beyond": functools.partial(Line2D, [], [], color=GREY, marker="^", ms=4, linestyle="none"),
+    "diverged": functools.partial(Line2D, [], [], color=GREY, marker="x", ms=4, linestyle="none"),
+    "start": functools.partial(Line2D, [], [], color=GREY, linestyle="--", linewidth=1),
+    "leader": functools.partial(Line2D, [], [], color="black", linewidth=1.6),
+    "fan": functools.partial(Line2D, [], [], color=CURVE_COLOURS[4], linewidth=0.8),
+}
+
+
+def colour(family: int) -> str:
+    """A family's colour."""
+    return FAMILY_COLOURS[family % len(FAMILY_COLOURS)]
+
+
+def norm(scale: Scale) -> Normalize:
+    """Where a value lies on a scale's colours."""
+    return (LogNorm if scale.log else Normalize)(*scale.inner, clip=True)
+
+
+def apply(axes: Axes, scale: Scale, axis: str, width: int = 60) -> None:
+    """Give one axis (``"x"`` or ``"y"``) its scale, limits, ticks and label."""
+    if scale.log:
+        axes.set(**{f"{axis}scale": "log"})
+    axes.set(**{f"{axis}lim": (scale.low, scale.high)})
+    if scale.ticks is not None:
+        axes.set(**{f"{axis}ticks": scale.ticks})
+        axes.set(**{f"{axis}ticklabels": scale.texts()})
+        getattr(axes, f"{axis}axis").set_minor_formatter(NullFormatter())
+    axes.set(**{f"{axis}label": scales.wrap(scale.label, width)})
+
+
+def marks(words: dict[str, str]) -> list[Artist]:
+    """Entries of a legend by the kind of mark."""
+    return [MARKS[kind](label=text) for kind, text in words.items()]
+
+
+def colour_bar(figure: Figure, axes: Any, scale: Scale, colours: Any, extend: str) -> None:
+    """Show what the colours of a scale mean."""
+    bar = figure.colorbar(
+        ScalarMappable(norm(scale), colours), ax=axes, extend=extend, aspect=30, pad=0.02
+    )
+    bar.outline.set_visible(False)
+    bar.set_label(scales.wrap(scale.label, 40))
+    ticks, texts = scale.inner_ticks()
+    bar.set_ticks(ticks, labels=texts)
+    bar.minorticks_off()
