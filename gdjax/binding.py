@@ -143,7 +143,7 @@ def bind(function: Callable[..., Any], **hyperparameters: Any) -> Bound:
             raise InvalidType(f"{name} has no argument {key!r}; it has {', '.join(parameters)}")
         interval = interval_of(function, key)
         default = parameters[key].default
-        if _is_numeric(value) or (interval and callable(value)):
+        if is_numeric(value) or (interval and callable(value)):
             if isinstance(default, (bool, str)):
                 raise InvalidType(
                     f"{name}: {key} is structural (it decides what is computed), got "
@@ -155,7 +155,7 @@ def bind(function: Callable[..., Any], **hyperparameters: Any) -> Bound:
             leaves[key] = _as_leaves(value, integer if known else None)
             if interval:
                 check_range(f"{name}: {key}", leaves[key], interval)
-        elif interval and value is not None:
+        elif interval and (value is not None or default is not None):
             raise InvalidType(f"{name}: {key} must be {interval} or a schedule, got {value!r}")
         else:
             structure[key] = _as_structure(name, key, value)
@@ -203,9 +203,9 @@ def check_range(what: str, value: Any, interval: Interval) -> None:
     for leaf in jax.tree.leaves(value, is_leaf=is_bound):
         if is_bound(leaf) or isinstance(leaf, Tracer):
             continue
-        bad = next((v for v in np.ravel(leaf) if not interval.contains(v)), None)
-        if bad is not None:
-            raise InvalidValue(f"{what} must be {interval}, got {bad}")
+        if not interval.contains(leaf):
+            bad = next(value for value in np.ravel(leaf) if not interval.contains(value))
+            raise InvalidValue(f"{what} must be {interval}, got {bad!s}")
 
 
 def bounds(tree: Any) -> Iterator[Bound]:
@@ -229,18 +229,26 @@ def is_bound(x: Any) -> bool:
     return isinstance(x, Bound)
 
 
-def _is_numeric(value: Any) -> bool:
+def is_numeric(value: Any) -> bool:
+    """Whether ``value`` is a number, array, key or binding, or a tree of such."""
     numbers = (int, float, complex, np.ndarray, np.number, jax.Array, Bound)
     leaves = jax.tree.leaves(value, is_leaf=is_bound)
     return bool(leaves) and all(isinstance(x, numbers) and not isinstance(x, bool) for x in leaves)
 
 
 def _as_leaves(value: Any, integer: bool | None) -> Any:
-    if callable(value) and not _is_numeric(value):
+    if callable(value) and not is_numeric(value):
         return Bound(value)  # a schedule made elsewhere: no leaves, compared by identity
-    return jax.tree.map(
+    leaves = jax.tree.map(
         lambda x: x if is_bound(x) else _as_array(x, integer), value, is_leaf=is_bound
     )
+    if callable(value) and not is_bound(value):  # a schedule that is itself a pytree
+        return Bound(_call, {"schedule": leaves})
+    return leaves
+
+
+def _call(count: Any, schedule: Callable[[Any], Any]) -> Any:
+    return schedule(count)
 
 
 def _as_array(x: Any, integer: bool | None) -> Any:
@@ -252,8 +260,8 @@ def _as_array(x: Any, integer: bool | None) -> Any:
         return jnp.asarray(x, float if whole and integer is False else x.dtype)
     x = np.asarray(x)
     if x.dtype.kind == "c" or integer is None or (integer and np.any(x != np.floor(x))):
-        return x.astype(jax.dtypes.canonicalize_dtype(x.dtype))
-    return x.astype(jax.dtypes.canonicalize_dtype(int if integer else float))
+        return x.astype(jax.dtypes.canonicalize_dtype(x.dtype))[()]
+    return x.astype(jax.dtypes.canonicalize_dtype(int if integer else float))[()]
 
 
 def _as_structure(name: str, key: str, value: Any) -> Hashable:

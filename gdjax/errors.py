@@ -37,6 +37,7 @@ def nearest(name: str, valid: Iterable[str]) -> str:
     'did you mean adam, adamw? Valid: adam, adamw, sgd'
     """
     valid = sorted(valid)
-    close = difflib.get_close_matches(name, valid)
+    ends = {end.rpartition(".")[2] for end in valid}  # of dotted names
+    close = difflib.get_close_matches(name, ends.union(valid))
     hint = f"did you mean {', '.join(close)}? " if close else ""
     return f"{hint}Valid: {', '.join(valid) or '(none)'}"

@@ -11,7 +11,7 @@ from jax.tree_util import DictKey, SequenceKey
 
 from gdjax import binding
 from gdjax.binding import ChildKey
-from gdjax.errors import InvalidValue, nearest
+from gdjax.errors import InvalidType, InvalidValue, nearest
 from gdjax.transformation import GradientTransformation, ScheduledState, is_schedule
 
 
@@ -27,12 +27,14 @@ def hyperparameters(optimizer: GradientTransformation, state: Any = None) -> dic
         are returned as they are.
 
     Raises:
+      InvalidType: the optimizer is not gdjax's.
       InvalidValue: the state is not one of this optimizer's.
 
     >>> import gdjax
     >>> hyperparameters(gdjax.sgd(0.5))
-    {'scale_by_learning_rate.learning_rate': array(0.5, dtype=float32)}
+    {'scale_by_learning_rate.learning_rate': np.float32(0.5)}
     """
+    _check_kind(optimizer)
     found = _named(optimizer.update, is_leaf=is_schedule)
     if state is None:
         return {name: value for name, _, value in found}
@@ -61,14 +63,18 @@ def replace(optimizer: GradientTransformation, /, **changes: Any) -> GradientTra
         (``**{"learning_rate.init_value": 1.0}``).
 
     Raises:
+      InvalidType: the optimizer is not gdjax's, or a value is not a number or array.
       InvalidValue: an unknown or ambiguous name, a value out of range or of another shape.
 
     >>> import gdjax
     >>> gdjax.replace(gdjax.sgd(0.1), learning_rate=0.2)
     chain(identity(), scale_by_learning_rate(learning_rate=0.2))
     """
+    _check_kind(optimizer)
     names = [name for name, _, _ in _named(optimizer.update)]
     new = {_resolve(key, names): (key, value) for key, value in changes.items()}
+    if len(new) < len(changes):
+        raise InvalidValue(f"two of {', '.join(changes)} name one hyperparameter; leave one out")
 
     def changed(half: Any) -> Any:
         leaves = [
@@ -81,26 +87,34 @@ def replace(optimizer: GradientTransformation, /, **changes: Any) -> GradientTra
     return result
 
 
+def _check_kind(optimizer: Any) -> None:
+    if not isinstance(optimizer, GradientTransformation):
+        raise InvalidType(
+            f"expected one of gdjax's transformations, whose hyperparameters are leaves, got "
+            f"{optimizer!r}"
+        )
+
+
 def _named(tree: Any, is_leaf: Callable[[Any], bool] | None = None) -> list[tuple[str, tuple, Any]]:
     """Name, key path and value of each leaf of one half of a pair."""
     flat = jax.tree_util.tree_flatten_with_path(tree, is_leaf=is_leaf)[0]
     names = [_dotted(path) for path, _ in flat]
     times = Counter(names)
     return [
-        (".".join([*map(str, _position(path)), name]) if times[name] > 1 else name, path, value)
+        (_dotted(path, positions=times[name] > 1), path, value)
         for name, (path, value) in zip(names, flat, strict=True)
     ]
 
 
-def _dotted(path: tuple) -> str:
-    """A rule's label and what follows it; before it, the names of named chains."""
+def _dotted(path: tuple, positions: bool = False) -> str:
+    """A rule's label and what follows it; before it, where it stands in named chains (or all)."""
     prefix, inside = [], []
     for key in path:
         if isinstance(key, ChildKey) and key.label:
             inside = [key.label, key.name]
         elif inside:
             inside.append(str(_entry(key)))
-        elif isinstance(key, DictKey):
+        elif isinstance(key, DictKey) or (positions and isinstance(key, SequenceKey)):
             prefix.append(str(_entry(key)))
     return ".".join(prefix + inside)
 
@@ -143,6 +157,14 @@ def _resolve(key: str, names: list[str]) -> str:
 
 def _like(name: str, value: Any, old: Any) -> Any:
     """``value`` in the shape and dtype of ``old``, so that the structure stays equal."""
+    if is_schedule(value) or not binding.is_numeric(value):
+        raise InvalidType(
+            f"{name}: expected a number or an array, got {value!r}; make a new optimizer where "
+            "its structure differs"
+        )
+    concrete = not isinstance(value, jax.core.Tracer)
+    if concrete and jnp.issubdtype(old.dtype, jnp.integer) and np.any(np.asarray(value) % 1):
+        raise InvalidValue(f"{name} must be a whole number, got {value}")
     if jnp.shape(value) not in ((), jnp.shape(old)):
         raise InvalidValue(
             f"{name}: expected a number or an array of shape {jnp.shape(old)}, got shape "
@@ -150,4 +172,4 @@ def _like(name: str, value: Any, old: Any) -> Any:
         )
     if isinstance(value, jax.Array):
         return jnp.broadcast_to(value, jnp.shape(old)).astype(old.dtype)
-    return np.broadcast_to(np.asarray(value, old.dtype), jnp.shape(old))
+    return np.broadcast_to(np.asarray(value, old.dtype), jnp.shape(old))[()]

@@ -59,6 +59,11 @@ class Update(Bound):
     def __call__(self, updates: Any, state: Any, params: Any = None, **extra: Any) -> tuple:
         """Transform ``updates``; the rule's own docstring says how."""
         extra = _select_extra(self.function, extra)
+        if self.scheduled and not isinstance(state, ScheduledState):
+            raise InvalidValue(
+                f"{self.name} with a schedule got a state without a step count; pass the state "
+                "that this transformation's init or last update returned"
+            )
         count, inner_state = state if self.scheduled else (None, state)
         arguments = self.arguments() | _at(count, self.leaves, trees.compute_dtype(updates))
         updates, inner_state = self.function(updates, inner_state, params, **arguments, **extra)
@@ -69,9 +74,10 @@ class Update(Bound):
     def __repr__(self) -> str:
         """Like the code that makes it."""
         links = self.leaves.get("links")
-        if isinstance(links, Mapping):
-            return f"{self.name}({', '.join(map(repr, links.items()))})"
-        return f"{self.name}({', '.join(map(repr, links))})" if links else super().__repr__()
+        if links is None:
+            return super().__repr__()
+        items = links.items() if isinstance(links, Mapping) else links
+        return f"{self.name}({', '.join(map(repr, items))})"
 
 
 def stateless(params: Any) -> optax.EmptyState:
@@ -231,7 +237,9 @@ def _foreign(updates: Any, state: Any, params: Any, update: Any, takes_extra: bo
 
 
 def _init_scheduled(params: Any, init: Bound) -> ScheduledState:
-    return ScheduledState(jnp.zeros((), jnp.int32), init(params))
+    count = jnp.zeros((), jnp.int32)
+    leaves = _at(count, init.leaves, trees.compute_dtype(params))
+    return ScheduledState(count, init.function(params, **init.arguments() | leaves))
 
 
 def _init_chain(params: Any, links: tuple[Bound, ...]) -> tuple:
@@ -258,6 +266,12 @@ def _init_named_chain(params: Any, links: Mapping[str, Bound]) -> dict[str, Any]
 def _named_chain(
     updates: Any, state: Any, params: Any, links: Mapping[str, Update], **extra: Any
 ) -> tuple:
+    if not isinstance(state, Mapping) or state.keys() != links.keys():
+        got = ", ".join(state) if isinstance(state, Mapping) else type(state).__name__
+        raise InvalidValue(
+            f"named_chain of {', '.join(links)} got a state of {got}; pass the state that this "
+            "chain's init or last update returned"
+        )
     old = tuple(state[name] for name in links)
     updates, new = _chain(updates, old, params, tuple(links.values()), **extra)
     return updates, dict(zip(links, new, strict=True))

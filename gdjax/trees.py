@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from gdjax.errors import InvalidValue
+from gdjax.errors import InvalidType, InvalidValue
 
 
 def compute_dtype(*trees: Any) -> np.dtype:
@@ -145,9 +145,16 @@ def global_norm(tree: Any) -> jax.Array:
 def _compute(leaf: Callable[..., Any], row: tuple, outputs: int) -> tuple:
     results = leaf(*map(_widen, row))
     results = results if outputs > 1 else (results,)
-    return tuple(
-        new.astype(jnp.result_type(old)) for new, old in zip(results, row[:outputs], strict=True)
-    )
+    return tuple(map(_cast, results, row[:outputs]))
+
+
+def _cast(new: Any, old: Any) -> jax.Array:
+    dtype = jnp.result_type(old)
+    if jnp.iscomplexobj(new) and not jnp.issubdtype(dtype, jnp.complexfloating):
+        raise InvalidType(
+            f"complex updates do not fit a state of {dtype}; choose a complex dtype for it"
+        )
+    return new.astype(dtype)
 
 
 def _widen(x: Any) -> jax.Array:

@@ -1,12 +1,15 @@
-"""The laws of gdjax, each checked on every public transformation, optimizer and schedule.
+"""The laws of gdjax that transformations, optimizers and schedules share.
 
-Nothing is listed here: ``tests/discovery.py`` finds the rules and makes their arguments, so a new
-rule is held to every law by being exported. The laws are those of the contributor's guide; a
-tolerance stands beside its reason.
+Each law is checked on every public one of them. Nothing is listed here: ``tests/discovery.py``
+finds the rules and makes their arguments, so a new rule is held to every law by being exported.
+A tolerance stands beside its reason. ``test_conformance_of_pairs.py`` holds transformations to
+the laws of dtypes, debiasing and state (4 to 6), ``test_conformance_to_optax.py`` all to those of
+evidence and traffic (8, 9).
 """
 
 import functools
 import inspect
+import io
 from typing import Any
 
 import jax
@@ -15,26 +18,15 @@ import numpy as np
 import pytest
 
 import gdjax
-from gdjax import binding
+from gdjax import binding, ranges
 from tests import discovery, runs
 from tests.discovery import Case
 
-KINDS = ("transformation", "optimizer", "schedule")
-
-
-def each(*kinds: str) -> pytest.MarkDecorator:
-    # Of module scope, so that all laws of one case follow each other and share its programs.
-    return pytest.mark.parametrize("case", discovery.cases(*kinds), ids=str, scope="module")
-
+KINDS = discovery.KINDS
+each = discovery.each
 
 behave = jax.jit(runs.behave)
 behave_together = jax.jit(jax.vmap(runs.behave))
-constant_updates = jax.jit(runs.constant_updates)
-
-
-@jax.jit
-def update(pair: Any, *args: Any) -> tuple:
-    return pair.update(*args)
 
 
 # Discovery ----------------------------------------------------------------------------------
@@ -54,19 +46,23 @@ def test_what_is_discovered_is_exported(kind):
 
 def test_every_exported_factory_is_discovered():
     found = {name for kind in KINDS for name in discovery.factories(kind)}
-    makes = {
-        name
-        for name in gdjax.__all__
-        if inspect.isfunction(function := getattr(gdjax, name))
-        and inspect.signature(function).return_annotation
-        in (gdjax.GradientTransformation, binding.Bound)
-    }
-    # What takes or changes a transformation is not a rule; all else that makes one is.
-    assert makes - found <= {"chain", "named_chain", "replace", "bind"}
+    assert {name for name in gdjax.__all__ if _makes_a_rule(getattr(gdjax, name))} <= found
+
+
+def _makes_a_rule(function: Any) -> bool:
+    """Whether it makes a transformation or a schedule, and not of others: ``chain``, ``bind``."""
+    if not inspect.isfunction(function):
+        return False
+    signature = inspect.signature(function)
+    products = (gdjax.GradientTransformation, binding.Bound)
+    return signature.return_annotation in products and not any(
+        p.kind in (p.VAR_POSITIONAL, p.VAR_KEYWORD) or p.annotation in products
+        for p in signature.parameters.values()
+    )
 
 
 def test_a_new_rule_is_picked_up(monkeypatch):
-    def scale_by_two(updates, state, params, by: binding.Decay = 0.5, exact: bool = False):
+    def scale_by_two(updates, state, params, by: ranges.Decay = 0.5, exact: bool = False):
         return updates, state
 
     scale_by_two.__module__ = "gdjax.transforms.scaling"
@@ -114,8 +110,12 @@ def test_one_program_for_all_kinds_of_numbers(case: Case):
         interval = case.interval(name)
         whole = value if interval.integer else next(n for n in (0, 1) if interval.contains(n))
         forms = (int, float, np.int64, np.float32, np.float64, np.asarray, jnp.int32, jnp.asarray)
-        for form in forms if interval.integer else (*forms, jnp.float32):
+        for form in forms if interval.integer else (*forms, jnp.float32, _weak):
             assert runs.types(case.make(**{name: form(whole)})) == expected, (name, form)
+
+
+def _weak(value: float) -> jax.Array:
+    return jnp.asarray(float(value))
 
 
 # 2. vmap = loop -----------------------------------------------------------------------------
@@ -158,35 +158,118 @@ def _objective(case: Case, values: dict) -> tuple:
     return objective, jnp.array([x for r, x in zip(real, leaves, strict=True) if r])
 
 
-@each(*KINDS)
+def _derivatives(objective: Any) -> Any:
+    """Reverse and forward derivatives, as two vectors."""
+
+    @jax.jit
+    def both(x: jax.Array, direction: jax.Array) -> tuple:
+        return jax.grad(objective)(x), jax.jvp(objective, (x,), (direction,))[1]
+
+    def derivatives(x: jax.Array) -> tuple[jax.Array, list]:
+        reverse, forward = zip(*(both(x, axis) for axis in jnp.eye(x.size)), strict=True)
+        return reverse[0], list(forward)
+
+    return derivatives
+
+
+@each(*KINDS, where=lambda case: case.numbers)
 def test_derivatives_are_finite(case: Case):
+    """At generic values and at the defaults, with a coordinate whose gradient is always 0."""
     objective, generic = _objective(case, case.values())
     _, defaults = _objective(case, case.defaults())
-    if not generic.size:
-        assert not any(jnp.issubdtype(x.dtype, jnp.floating) for x in jax.tree.leaves(case.make()))
-        return
-    derivatives = jax.jit(lambda x: (jax.grad(objective)(x), jax.jacfwd(objective)(x)))
+    derivatives = _derivatives(objective)
     for x in (generic, defaults):
-        for derivative in derivatives(x):
-            assert np.isfinite(derivative).all(), dict(zip(case.numbers, derivative, strict=False))
+        assert np.isfinite(derivatives(x)).all(), case.numbers
 
 
-@each(*KINDS)
+# Storing a moment in a narrower dtype makes the run a step function of its hyperparameters: its
+# difference quotients are not what is meant by its derivative.
+@each(*KINDS, where=lambda case: case.numbers and not case.rounds)
 def test_derivatives_agree_with_central_differences(case: Case):
     with runs.enable_x64(True):
         objective, x = _objective(case, case.values())
-        if not x.size:
-            return
-        reverse, forward = jax.jit(lambda x: (jax.grad(objective)(x), jax.jacfwd(objective)(x)))(x)
         value = jax.jit(objective)
 
         def central(i: int, h: float) -> float:
             step = h * x[i] * jnp.eye(x.size)[i]
             return float((value(x + step) - value(x - step)) / (2 * h * x[i]))
 
-        for i in range(x.size):
-            # Richardson's extrapolation: the error is of order h^4, rounding about 1e-12.
-            expected = (4 * central(i, 5e-4) - central(i, 1e-3)) / 3
-            assert expected != 0
-            np.testing.assert_allclose(reverse[i], expected, rtol=1e-5)
-            np.testing.assert_allclose(forward[i], expected, rtol=1e-5)
+        # Richardson's extrapolation: the error is of order h^4, rounding about 1e-12.
+        expected = [(4 * central(i, 5e-4) - central(i, 1e-3)) / 3 for i in range(x.size)]
+        assert np.all(np.not_equal(expected, 0)), "a hyperparameter changes nothing"
+        for derivative in _derivatives(objective)(x):
+            np.testing.assert_allclose(derivative, expected, rtol=1e-5)
+
+
+# 4. dtype, of schedules; of transformations in test_conformance_of_pairs.py -----------------
+
+
+@each("schedule")
+@pytest.mark.parametrize("x64", [False, True])
+def test_schedule_is_a_strong_float(case: Case, x64):
+    """Of the widest float, whatever counts; also of the weak numbers inside a jit."""
+    with runs.enable_x64(x64):
+        dtype = jnp.zeros(()).dtype
+        for count in (3, np.int64(3), jnp.int32(3), jnp.uint32(3)):
+            value = case.make()(count)
+            assert (value.dtype, value.weak_type, value.shape) == (dtype, False, ())
+        traced = jax.eval_shape(lambda values: case.make(values)(3), case.values())
+        assert (traced.dtype, traced.weak_type, traced.shape) == (dtype, False, ())
+
+
+# 7. Round trip ------------------------------------------------------------------------------
+
+
+def _through_a_file(tree: Any, template: Any) -> Any:
+    """Flatten, write as bytes without pickle, read, and unflatten like ``template``."""
+    file = io.BytesIO()
+    arrays = [np.asarray(x) for x in jax.tree.leaves(tree)]
+    np.savez(file, *[np.frombuffer(x.tobytes(), np.uint8) for x in arrays])
+    file.seek(0)
+    leaves, treedef = jax.tree.flatten(template)
+    with np.load(file, allow_pickle=False) as stored:
+        return treedef.unflatten(
+            np.frombuffer(stored[f"arr_{i}"].tobytes(), x.dtype).reshape(x.shape)
+            for i, x in enumerate(leaves)
+        )
+
+
+@each(*KINDS)
+def test_round_trip(case: Case):
+    """Into what was made with other values, and in the middle of a run."""
+    thing = case.make()
+    restored = _through_a_file(thing, case.make(case.values(1)))
+    runs.assert_equal(restored, thing)
+    runs.assert_equal(behave(restored), behave(thing))
+    if isinstance(thing, tuple):
+        params = runs.cast(runs.PARAMS, float)
+        updates, state = runs.update(thing, runs.gradients(params, 1.0), thing.init(params), params)
+        template = jax.eval_shape(thing.init, params)
+        again = _through_a_file(state, template)
+        expected = runs.update(thing, updates, state, params)
+        runs.assert_equal(runs.update(restored, updates, again, params), expected)
+
+
+@each(*KINDS)
+def test_key_paths_name_every_hyperparameter(case: Case):
+    """Each number that was passed is found again under one name, and no other number."""
+    thing = case.make()
+    pair = isinstance(thing, tuple)
+    flat = jax.tree_util.tree_flatten_with_path(thing.update if pair else thing)[0]
+    named = {jax.tree_util.keystr(path): value for path, value in flat}
+    assert len(named) == len(flat)
+    if pair:
+        named = gdjax.hyperparameters(thing)
+        assert len(named) == len(flat)
+    plain = {k: v for k, v in case.values().items() if isinstance(v, (int, float))}
+    for name, value in plain.items():
+        keys = [
+            key
+            for key, number in named.items()
+            if np.array_equal(number, np.asarray(value, number.dtype))
+        ]
+        assert len(keys) == 1
+        if case.kind == "transformation":
+            assert keys == [f"{case.name}.{name}"]
+        if case.kind == "schedule":
+            assert keys[0].endswith(name)

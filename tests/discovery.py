@@ -1,6 +1,6 @@
 """Finds every public rule of gdjax and makes arguments for it from its signature alone.
 
-Nothing here knows a rule by name. A parameter with a range (``binding.Interval``) gets numbers
+Nothing here knows a rule by name. A parameter with a range (``ranges.Interval``) gets numbers
 inside it; flags are flipped, dtypes tried, optional numbers given. What a signature does not say
 stands in ``VALUES``, by the name of the argument, which means one thing everywhere in gdjax.
 """
@@ -10,25 +10,30 @@ import importlib
 import inspect
 import pkgutil
 from collections.abc import Callable, Iterator
+from types import ModuleType
 from typing import Any, NamedTuple
 
+import jax
 import jax.numpy as jnp
+import pytest
 
 import gdjax
-from gdjax import binding
+from gdjax import ranges, schedules
+
+KINDS = ("transformation", "optimizer", "schedule")
 
 
 def _joined(i: int) -> list:
     return [
-        gdjax.linear_schedule(0.1 + 0.1 * i, 0.9, 3 + i),
-        gdjax.cosine_decay_schedule(0.8 - 0.1 * i, 5 + i, 0.2),
-        gdjax.constant_schedule(0.3 + 0.1 * i),
+        schedules.linear_schedule(0.1 + 0.1 * i, 0.9, 3 + i),
+        schedules.cosine_decay_schedule(0.8 - 0.1 * i, 5 + i, 0.2),
+        schedules.constant_schedule(0.3 + 0.1 * i),
     ]
 
 
-def matrices_only(params: Any) -> Any:
+def not_scalars(params: Any) -> Any:
     """A mask as users write it; of this module, since its identity is part of the structure."""
-    return {name: jnp.ndim(leaf) > 0 for name, leaf in params.items()}
+    return jax.tree.map(lambda p: jnp.ndim(p) > 0, params)
 
 
 # Three values of each argument whose range does not say what makes sense. Numbers of one call
@@ -49,7 +54,7 @@ VALUES: dict[str, Callable[[int], Any]] = {
 }
 
 # Structural arguments: what is tried besides the default.
-OPTIONS: dict[str, tuple] = {"mask": (matrices_only,)}
+OPTIONS: dict[str, tuple] = {"mask": (not_scalars,)}
 
 
 class Case(NamedTuple):
@@ -68,8 +73,13 @@ class Case(NamedTuple):
     def __str__(self) -> str:
         return f"{self.name}-{self.variant}"
 
-    def interval(self, name: str) -> binding.Interval | None:
-        return binding.interval_of(self.factory, name)
+    @property
+    def rounds(self) -> bool:
+        """Whether a part of the state is stored in a narrower dtype."""
+        return jnp.bfloat16 in self.structure.values()
+
+    def interval(self, name: str) -> ranges.Interval | None:
+        return ranges.interval_of(self.factory, name)
 
     def values(self, i: int = 0) -> dict[str, Any]:
         """The ``i``-th of three generic values of every numeric argument."""
@@ -81,6 +91,12 @@ class Case(NamedTuple):
         absent = (inspect.Parameter.empty, None)
         return {k: v if defaults[k] in absent else defaults[k] for k, v in self.values().items()}
 
+    def required(self) -> dict[str, Any]:
+        """Generic values of the arguments without a default, and nothing else."""
+        parameters = inspect.signature(self.factory).parameters
+        empty = inspect.Parameter.empty
+        return {k: v for k, v in self.values().items() if parameters[k].default is empty}
+
     def make(self, values: dict[str, Any] | None = None, **changes: Any) -> Any:
         """What the factory makes of ``values`` (the first generic ones) with ``changes``."""
         values = self.values() if values is None else values
@@ -89,17 +105,14 @@ class Case(NamedTuple):
 
 def factories(kind: str) -> dict[str, Callable[..., Any]]:
     """Public factories of a kind, by name: each function that its modules define."""
-    modules = {
-        "transformation": [
-            importlib.import_module(f"gdjax.transforms.{module.name}")
-            for module in pkgutil.iter_modules(gdjax.transforms.__path__)
-        ],
-        "optimizer": [gdjax.optimizers],
-        "schedule": [gdjax.schedules],
+    home = {
+        "transformation": gdjax.transforms,
+        "optimizer": gdjax.optimizers,
+        "schedule": gdjax.schedules,
     }[kind]
     found = {
         name: function
-        for module in modules
+        for module in _modules(home)
         for name, function in vars(module).items()
         if inspect.isfunction(function)
         and not name.startswith("_")
@@ -111,6 +124,12 @@ def factories(kind: str) -> dict[str, Callable[..., Any]]:
     return found
 
 
+def _modules(home: ModuleType) -> list[ModuleType]:
+    """A module, and those inside where it is a package."""
+    inside = pkgutil.iter_modules(getattr(home, "__path__", []), f"{home.__name__}.")
+    return [home, *(importlib.import_module(module.name) for module in inside)]
+
+
 @functools.cache
 def cases(*kinds: str) -> tuple[Case, ...]:
     """All cases of the kinds, those of one factory together."""
@@ -120,6 +139,15 @@ def cases(*kinds: str) -> tuple[Case, ...]:
         for name, factory in sorted(factories(kind).items())
         for case in variants(kind, factory)
     )
+
+
+def each(*kinds: str, where: Callable[[Case], Any] = bool) -> pytest.MarkDecorator:
+    """Run a test on every case of the kinds.
+
+    Of module scope, so that the laws of one case follow each other and share its programs.
+    """
+    chosen = [case for case in cases(*kinds) if where(case)]
+    return pytest.mark.parametrize("case", chosen, ids=str, scope="module")
 
 
 def variants(kind: str, factory: Callable[..., Any]) -> Iterator[Case]:

@@ -13,19 +13,26 @@ import gdjax
 # also where 0/0 lurks. One coordinate is always 0; the magnitudes lie on both sides of every
 # clipping value in tests/discovery.py, none near one.
 FACTORS = (0.0, 1.0, -0.01, 1.5, 0.3)
-PULL = {"w": np.array([1.0, -0.02, 0.0]), "b": np.array(-0.6)}
-PARAMS = {"w": np.array([0.5, -1.0, 0.4]), "b": np.array(0.7)}
+PULL = {"w": np.array([1.0, -0.02, 0.0, -0.6]), "b": np.array(-0.4)}
+PARAMS = {"w": np.array([0.5, -1.0, 0.4, 0.7])}
+TWO_LEAVES = {**PARAMS, "b": np.array(0.8)}
 
 COUNTS = 24  # steps at which a schedule is looked at
 
 enable_x64 = jax.enable_x64 if hasattr(jax, "enable_x64") else jax.experimental.enable_x64
 
 
-def behave(thing: Any) -> Any:
+@jax.jit
+def update(pair: Any, *args: Any) -> tuple:
+    """One step of a transformation; jitted here, so that all laws share the programs."""
+    return pair.update(*args)
+
+
+def behave(thing: Any, params: Any = PARAMS) -> Any:
     """Updates and parameters of a short run, or a schedule's values at the first steps."""
     if not isinstance(thing, tuple):
         return jax.vmap(thing)(jnp.arange(COUNTS))
-    return train(thing, cast(PARAMS, float), jnp.asarray(FACTORS, float))
+    return train(thing, cast(params, float), jnp.asarray(FACTORS, float))
 
 
 def train(pair: Any, params: Any, factors: jax.Array) -> Any:
@@ -43,19 +50,27 @@ def train(pair: Any, params: Any, factors: jax.Array) -> Any:
 def gradients(params: Any, factor: Any) -> Any:
     """Gradients in the dtype of the parameters."""
     return jax.tree.map(
-        lambda p, pull: (factor * pull * (1 + 0.3 * p)).astype(p.dtype), params, PULL
+        lambda p, pull: (factor * (1 + 0.3 * p)).astype(p.dtype) * jnp.asarray(pull, p.dtype),
+        params,
+        {name: PULL[name] for name in params},
     )
 
 
-def constant_updates(pair: Any, steps: int = 12) -> jax.Array:
+def constant_updates(pair: Any) -> jax.Array:
     """Updates of a run in which each gradient is 1 and the parameters stay 0."""
-    params = jnp.zeros(())
+    return resume(pair, None, 12)[0]
+
+
+def resume(pair: Any, state: Any, steps: int) -> tuple:
+    """Some steps of that run, from ``state`` or from the start: updates, and the new state."""
 
     def step(state: Any, _: None) -> tuple:
-        updates, state = pair.update(jnp.ones(()), state, params)
+        updates, state = pair.update(jnp.ones(()), state, jnp.zeros(()))
         return state, updates
 
-    return jax.lax.scan(step, pair.init(params), None, steps)[1]
+    state = pair.init(jnp.zeros(())) if state is None else state
+    state, updates = jax.lax.scan(step, state, None, steps)
+    return updates, state
 
 
 def cast(tree: Any, dtype: Any) -> Any:

@@ -6,8 +6,9 @@ from jax.tree_util import tree_flatten_with_path
 
 import gdjax
 from gdjax import binding
-from gdjax.binding import Bound, Decay, NonNegative, Positive, PositiveSteps, Real, Steps, bind
+from gdjax.binding import Bound, bind
 from gdjax.errors import InvalidType, InvalidValue
+from gdjax.ranges import Decay, NonNegative, Positive, PositiveSteps, Real, Steps
 
 
 def rule(
@@ -15,7 +16,7 @@ def rule(
     real: Real = 0.0,
     rate: NonNegative = 0.0,
     size: Positive = 1.0,
-    decay: Decay | None = 0.5,
+    decay: Decay | None = None,
     steps: Steps = 0,
     period: PositiveSteps = 1,
     flag: bool = False,
@@ -61,7 +62,7 @@ def test_unhashable_structure_is_frozen_and_compares_by_value(mask):
 
 
 def test_structure_that_cannot_be_hashed_is_an_error():
-    with pytest.raises(InvalidType, match="rule: other is neither a number.* nor hashable"):
+    with pytest.raises(InvalidType, match=r"rule: other is neither a number.* nor hashable"):
         bind(rule, other=[set()])
 
 
@@ -246,7 +247,9 @@ def test_check_finds_what_vmap_let_pass():
     good = jax.vmap(gdjax.adam)(jnp.array([0.1, 0.2]))
     binding.check(good)
     bad = jax.vmap(gdjax.adam)(jnp.array([0.1, -0.2]))
-    with pytest.raises(InvalidValue, match="scale_by_learning_rate: learning_rate must .* got -0.2"):
+    with pytest.raises(
+        InvalidValue, match=r"scale_by_learning_rate: learning_rate must .* got -0\.2"
+    ):
         binding.check(bad)
     bad = jax.vmap(lambda n: gdjax.sgd(gdjax.cosine_decay_schedule(1.0, n)))(jnp.array([3, 0]))
     with pytest.raises(InvalidValue, match="cosine_decay_schedule: decay_steps must be a whole"):

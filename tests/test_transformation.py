@@ -9,8 +9,8 @@ import pytest
 
 import gdjax
 from gdjax import trees
-from gdjax.binding import Real
 from gdjax.errors import InvalidType, InvalidValue
+from gdjax.ranges import Real
 from gdjax.transformation import ScheduledState, transformation
 
 PARAMS = {"w": jnp.array([4.0, -2.0]), "b": jnp.array(1.0)}
@@ -137,7 +137,7 @@ def test_repr_reads_like_the_code():
 def test_both_libraries_mix(run, mixed, pure):
     gradients = [GRADIENTS, PARAMS, GRADIENTS]
     seen, expected = (run(t, gradients, PARAMS) for t in (mixed, pure))
-    chex.assert_trees_all_close([u for u, _ in seen], [u for u, _ in expected], rtol=1e-6)
+    chex.assert_trees_all_close([u for u, _ in seen], [u for u, _ in expected], rtol=2e-5)
 
 
 @pytest.mark.parametrize(
@@ -218,12 +218,16 @@ def test_unknown_extras_are_ignored(run):
     chex.assert_trees_all_equal(with_extra, run(gdjax.adam(0.1), [GRADIENTS]))
 
 
-def test_extras_reach_optax_inside_a_chain():
-    chain = gdjax.chain(gdjax.sgd(1.0), optax.contrib.reduce_on_plateau(patience=1, factor=0.5))
-    state = chain.init(PARAMS)
-    for _ in range(4):
-        updates, state = chain.update(GRADIENTS, state, PARAMS, value=jnp.array(1.0))
-    chex.assert_trees_all_equal(updates["b"], np.array(0.25))  # no better for 1, then 1 step
+def test_extras_reach_optax_inside_a_chain(run):
+    def chained(chain):
+        return chain(optax.sgd(1.0), optax.contrib.reduce_on_plateau(patience=1, factor=0.5))
+
+    seen, expected = (
+        run(chained(chain), [GRADIENTS] * 4, value=jnp.array(1.0))
+        for chain in (gdjax.chain, optax.chain)
+    )
+    chex.assert_trees_all_equal([u for u, _ in seen], [u for u, _ in expected])
+    assert float(seen[-1][0]["b"]) < float(seen[0][0]["b"])
 
 
 # Schedules

@@ -7,9 +7,7 @@ import pytest
 from gdjax import trees
 from gdjax.errors import InvalidValue
 
-F32, BF16, F16, C64 = (
-    np.dtype(x) for x in (jnp.float32, jnp.bfloat16, jnp.float16, jnp.complex64)
-)
+F32, BF16, F16, C64 = (np.dtype(x) for x in (jnp.float32, jnp.bfloat16, jnp.float16, jnp.complex64))
 
 
 @pytest.mark.parametrize(
@@ -88,6 +86,22 @@ def test_map_leaves_shows_both_shapes_that_differ(shape):
 def test_map_leaves_says_that_params_are_missing():
     with pytest.raises(InvalidValue, match=r"params is None: call update\(updates, state, params"):
         trees.map_leaves(lambda g, p: g + p, jnp.ones(2), given=(None,))
+
+
+def test_map_prefix_gives_each_leaf_what_hangs_below_it():
+    seen = trees.map_prefix(
+        "mask", lambda *x: x, {"a": True, "b": False}, {"a": [1, 2], "b": 3}, {"a": [4, 5], "b": 6}
+    )
+    assert seen == {"a": (True, [1, 2], [4, 5]), "b": (False, 3, 6)}
+
+
+def test_map_prefix_shows_both_structures_and_lets_errors_through():
+    with pytest.raises(InvalidValue, match="labels does not fit the parameters") as error:
+        trees.map_prefix("labels", lambda *_: 0, {"a": 1, "c": 2}, {"a": 3})
+    assert str(jax.tree.structure({"a": 1, "c": 2})) in str(error.value)
+    assert str(jax.tree.structure({"a": 3})) in str(error.value)
+    with pytest.raises(InvalidValue, match="params is None"):
+        trees.map_prefix("mask", lambda _, g: trees.map_leaves(min, g, given=(None,)), 1, [2.0])
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from matplotlib.colors import LinearSegmentedColormap, LogNorm, Normalize
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
-from matplotlib.ticker import NullFormatter
+from matplotlib.ticker import NullLocator
 
 from gdjax.report import scales
 from gdjax.report.scales import CURVE_COLOURS, FAMILY_COLOURS, GREY, Scale
@@ -82,7 +82,7 @@ def apply(axes: Axes, scale: Scale, axis: str, width: int = 60) -> None:
     if scale.ticks is not None:
         axes.set(**{f"{axis}ticks": scale.ticks})
         axes.set(**{f"{axis}ticklabels": scale.texts()})
-        getattr(axes, f"{axis}axis").set_minor_formatter(NullFormatter())
+        getattr(axes, f"{axis}axis").set_minor_locator(NullLocator())  # slow to draw
     axes.set(**{f"{axis}label": scales.wrap(scale.label, width)})
 
 
@@ -99,5 +99,5 @@ def colour_bar(figure: Figure, axes: Any, scale: Scale, colours: Any, extend: st
     bar.outline.set_visible(False)
     bar.set_label(scales.wrap(scale.label, 40))
     ticks, texts = scale.inner_ticks()
-    bar.set_ticks(ticks, labels=texts)
+    bar.set_ticks(ticks.tolist(), labels=texts)
     bar.minorticks_off()

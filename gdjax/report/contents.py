@@ -1,7 +1,7 @@
 """What the figures and the page show of a result, worked out once."""
 
 import dataclasses
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -14,6 +14,7 @@ from gdjax.sweep.stopping import Status
 if TYPE_CHECKING:
     from gdjax.sweep.results import Best, SweepResult
 
+OFF_SCALE, DIVERGED = 0.09, 0.035  # depth of the markers below the bad end of an axis
 RUNS = 2000  # shown as points in a panel of the page; more make a browser slow
 BINS = 12
 LINE = 200  # values that a line goes through; with more it is noise, and bins are shown
@@ -53,14 +54,28 @@ class Metric:
         low, high = self.scale.inner
         return values > high if self.mode == "min" else values < low
 
+    def edge(self, depth: float) -> float:
+        """A value at a fraction of the axis from its bad end."""
+        return self.scale.at(1 - depth if self.mode == "min" else depth)
+
+
+class Runs(NamedTuple):
+    """Runs as points."""
+
+    x: np.ndarray  # [run]
+    y: np.ndarray
+    trial: np.ndarray
+    seed: np.ndarray
+
 
 @dataclasses.dataclass(frozen=True)
 class Profile:
     """A metric against a hyperparameter in one family, in order of the hyperparameter.
 
     Where nothing else varies, ``centre`` is the mean over seeds of each trial and ``low`` and
-    ``high`` are their range. Else a point stands for a bin of trials: ``centre`` is the median of
-    their means, with diverged trials counted as worst, and ``best`` the best of them, at ``best_x``.
+    ``high`` are their range. Else a point stands for a bin of trials: ``centre`` is the median
+    of their means, with diverged trials counted as worst, and ``best`` the best of them, which is
+    at ``best_x``.
     """
 
     x: np.ndarray
@@ -106,11 +121,30 @@ class Contents:
         values = self.result.settings[self.colour_by][trials]
         return self.axes[self.colour_by].unit(values)
 
-    def best_in(self, entry: joint.Map) -> np.ndarray | None:
-        """Where the best trial is on a map, ``[x, y]``; None where it is of another family."""
+    def best_in(self, entry: joint.Map) -> tuple[float, float] | None:
+        """Where the best trial is on a map, x and y; None where it is of another family."""
         if self.best is None or self.best.family != self.families[entry.family].name:
             return None
-        return np.asarray([self.best.settings[entry.x], self.best.settings[entry.y]])
+        x, y = self.best.settings[entry.x], self.best.settings[entry.y]
+        if entry.cells is not None:
+            columns, rows = entry.x_values, entry.y_values
+            return float(np.searchsorted(columns, x)), float(np.searchsorted(rows, y))
+        x, y = np.asarray(x), np.asarray(y)
+        return float(self.axes[entry.x].place(x)), float(self.axes[entry.y].place(y))
+
+    def runs(self, metric: Metric, family: Family, name: str) -> dict[str, Runs]:
+        """Runs of a family with the hyperparameter ``name``: on the scale, off it, diverged."""
+        values = self.axes[name].place(self.result.settings[name])
+        own = np.isin(np.arange(self.result.trials), family.rows)[:, None]
+        beyond = metric.beyond(metric.final)
+        edges = {"beyond": (beyond, OFF_SCALE), "diverged": (self.diverged, DIVERGED)}
+        trial, seed = np.nonzero(own & np.isfinite(metric.final) & ~beyond)
+        runs = {"run": Runs(values[trial], metric.final[trial, seed], trial, seed)}
+        for kind, (chosen, depth) in edges.items():
+            trial, seed = np.nonzero(own & chosen)
+            y = np.full(len(trial), metric.edge(depth))
+            runs[kind] = Runs(values[trial], y, trial, seed)
+        return runs
 
     @property
     def diverged(self) -> np.ndarray:

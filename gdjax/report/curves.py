@@ -80,6 +80,7 @@ def _panel(
     else:
         values, steps = result.traces[name], np.arange(result.attributes["steps"])
         label = "training loss" if name == "loss" else f"{label} in training"
+        label = f"{label}, mean of each {block} updates" if block > 1 else label
     runs = np.stack([_block_means(values[trial], block) for trial in trials])
     runs[~np.isfinite(runs)] = np.nan
     lines = runs.mean(axis=1)

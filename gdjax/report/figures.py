@@ -72,16 +72,10 @@ def _runs(
     axes: Axes, contents: Contents, metric: Metric, family: Family, name: str, hue: str
 ) -> None:
     """Each run as a point; those off the scale and those that diverged at the bad end."""
-    x = contents.axes[name].place(contents.result.settings[name][family.rows])
-    x = np.repeat(x[:, None], contents.result.seeds, axis=1)
-    final, diverged = metric.final[family.rows], contents.diverged[family.rows]
-    beyond = metric.beyond(final)
-    axes.plot(x[~beyond], final[~beyond], ".", color=hue, alpha=0.4, markersize=4, mew=0)
-    top = metric.mode == "min"
-    for chosen, depth, marker in ((beyond, 0.09, "^" if top else "v"), (diverged, 0.035, "x")):
-        heights = np.full(chosen.sum(), 1 - depth if top else depth)
-        edge = {"transform": axes.get_xaxis_transform(), "markersize": 4, "linestyle": "none"}
-        axes.plot(x[chosen], heights, marker=marker, color=hue, alpha=0.8, **edge)
+    runs = contents.runs(metric, family, name)
+    axes.plot(*runs["run"][:2], ".", color=hue, alpha=0.4, markersize=4, mew=0)
+    axes.plot(*runs["beyond"][:2], "^v"[metric.mode == "max"], color=hue, markersize=4)
+    axes.plot(*runs["diverged"][:2], "x", color=hue, markersize=4)
 
 
 def _lines(axes: Axes, profile: Profile, hue: str) -> None:
@@ -89,7 +83,7 @@ def _lines(axes: Axes, profile: Profile, hue: str) -> None:
         axes.plot(profile.x, profile.centre, color=hue, linewidth=1.4)
         if profile.low is not None and profile.high is not None:
             axes.fill_between(profile.x, profile.low, profile.high, color=hue, alpha=0.2, lw=0)
-    else:
+    elif profile.best_x is not None:
         axes.plot(profile.best_x, profile.best, color=hue, linewidth=1.4)
         axes.plot(profile.x, profile.centre, color=hue, linewidth=1.4, linestyle=":")
 

@@ -58,11 +58,13 @@ def maps(contents: Contents) -> Figure:
             _points(axes, contents, entry)
         else:
             _cells(axes, contents, entry, entry.cells)
+        if (place := contents.best_in(entry)) is not None:
+            axes.plot(place[0], place[1] + (0.3 if entry.cells is not None else 0), **STAR)
         _title(axes, contents, entry.family)
     side = "max" if metric.mode == "min" else "min"
     extend = side if metric.beyond(metric.mean).any() else "neither"
     colour_bar(figure, grid, metric.scale, MAP_COLOURS, extend)
-    handles = marks(words.map_legend(contents))
+    handles = marks(words.map_legend(contents, entries))
     if handles:
         figure.legend(handles=handles, loc="outside upper left", ncols=2)
     return figure
@@ -77,12 +79,9 @@ def _points(axes: Axes, contents: Contents, entry: joint.Map) -> None:
     means = contents.objective.mean[contents.families[entry.family].rows]
     lost = np.isnan(means)
     axes.plot(x[lost], y[lost], "x", color=GREY, markersize=5)
-    axes.scatter(x[~lost], y[~lost], c=means[~lost], cmap=MAP_COLOURS, s=28,
-                 norm=norm(contents.objective.scale), edgecolors="black", linewidths=0.3)  # fmt: skip
-    if (place := contents.best_in(entry)) is not None:
-        axes.plot(
-            contents.axes[entry.x].place(place[0]), contents.axes[entry.y].place(place[1]), **STAR
-        )
+    looks = {"cmap": MAP_COLOURS, "s": 28, "edgecolors": "black", "linewidths": 0.3}
+    shade = norm(contents.objective.scale)
+    axes.scatter(x[~lost], y[~lost], c=means[~lost], norm=shade, **looks)
 
 
 def _cells(axes: Axes, contents: Contents, entry: joint.Map, cells: np.ndarray) -> None:
@@ -92,9 +91,9 @@ def _cells(axes: Axes, contents: Contents, entry: joint.Map, cells: np.ndarray) 
     axes.imshow(shown, cmap=MAP_COLOURS, norm=shade, origin="lower", aspect="auto")
     axes.grid(False)
     for axis, name, values in (("x", entry.x, entry.x_values), ("y", entry.y, entry.y_values)):
-        ticks = np.unique(np.linspace(0, len(values) - 1, min(len(values), 9)).round().astype(int))
+        ticks = scales.few(len(values))
         axes.set(**{f"{axis}ticks": ticks, f"{axis}label": contents.axes[name].label})
-        axes.set(**{f"{axis}ticklabels": [scales.number(values[tick], 2) for tick in ticks]})
+        axes.set(**{f"{axis}ticklabels": [scales.number(v, 2) for v in values[ticks].tolist()]})
     for (row, column), value in np.ndenumerate(cells):
         if np.isinf(value):
             axes.plot(column, row, "x", color=GREY)
@@ -102,10 +101,6 @@ def _cells(axes: Axes, contents: Contents, entry: joint.Map, cells: np.ndarray) 
             ink = "white" if shade(value) < 0.5 else "black"
             text = scales.number(value, 2)
             axes.text(column, row, text, color=ink, size=7, ha="center", va="center")
-    if (place := contents.best_in(entry)) is not None:
-        column = np.searchsorted(entry.x_values, place[0])
-        row = np.searchsorted(entry.y_values, place[1])
-        axes.plot(column, row + 0.3, **STAR)
 
 
 def _title(axes: Axes, contents: Contents, family: int) -> None:

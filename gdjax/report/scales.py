@@ -55,6 +55,12 @@ class Scale:
             low, high, values = math.log10(low), math.log10(high), np.log10(values)
         return (values - low) / (high - low) if high > low else 0.5 + 0 * values
 
+    def at(self, fraction: float) -> float:
+        """The value at a fraction of the axis, 0 at its low end and 1 at its high end."""
+        if self.log:
+            return self.low * (self.high / self.low) ** fraction
+        return self.low + (self.high - self.low) * fraction
+
     def texts(self) -> list[str]:
         """What stands at each of the ticks."""
         return ["0" if tick == self.zero else number(tick) for tick in self.ticks or ()]
@@ -97,6 +103,11 @@ def measured(mean: float, spread: float) -> str:
     ('0.0876 ± 0.015', '0.5')
     """
     return f"{number(mean)} ± {number(spread, 2)}" if spread == spread else number(mean)
+
+
+def few(count: int) -> np.ndarray:
+    """Indices of at most nine of ``count`` things, evenly spaced, for ticks."""
+    return np.unique(np.linspace(0, count - 1, min(count, 9)).round().astype(int))
 
 
 def file_name(name: str) -> str:

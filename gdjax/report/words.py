@@ -1,9 +1,11 @@
 """What legends and captions say."""
 
+from html import escape
+
 import numpy as np
 
-from gdjax.report import scales
-from gdjax.report.contents import BINS, Contents, Metric
+from gdjax.report import joint, scales
+from gdjax.report.contents import BINS, Contents, Family, Metric
 
 
 def settings(contents: Contents, trial: int) -> str:
@@ -20,14 +22,14 @@ def at_trial(metric: Metric, trial: int) -> str:
     return scales.measured(metric.mean[trial], metric.spread[trial])
 
 
-def at_best(contents: Contents, metric: Metric) -> str:
-    """A metric in the best trial, with what the spread is."""
+def at_best(contents: Contents, metric: Metric, short: bool = False) -> str:
+    """A metric in the best trial; unless ``short``, with what the spread is."""
     if contents.best is None:
         return ""
-    value, seeds = at_trial(metric, contents.best.trial), contents.result.seeds
-    return f"best trial: {value}" + (
-        f" (standard deviation over {seeds} seeds)" if seeds > 1 else ""
-    )
+    value = f"best trial: {at_trial(metric, contents.best.trial)}"
+    if short or contents.result.seeds == 1:
+        return value
+    return f"{value} (standard deviation over {contents.result.seeds} seeds)"
 
 
 def profile_legend(contents: Contents, name: str) -> dict[str, str]:
@@ -72,16 +74,106 @@ def curve_legend(contents: Contents) -> dict[str, str]:
     return words
 
 
-def map_legend(contents: Contents) -> dict[str, str]:
-    """Marks of the map, by kind, and what they mean."""
+def map_legend(contents: Contents, entries: list[joint.Map]) -> dict[str, str]:
+    """Marks of maps, by kind, and what they mean."""
     words = {}
-    if any(contents.best_in(entry) is not None for entry in contents.maps):
-        trial = contents.best.trial if contents.best else 0
-        words["best"] = f"best trial: {at_trial(contents.objective, trial)}"
-    rows = np.concatenate([contents.families[entry.family].rows for entry in contents.maps])
+    if contents.best and any(contents.best_in(entry) is not None for entry in entries):
+        words["best"] = f"best trial: {at_trial(contents.objective, contents.best.trial)}"
+    rows = np.concatenate([contents.families[entry.family].rows for entry in entries])
     if contents.diverged[rows].any():
         words["diverged"] = "diverged"
     return words
+
+
+def titled(title: str, contents: Contents, family: Family) -> str:
+    """A title that says which family, where there are several."""
+    several = len(contents.families) > 1
+    return f"{title}: {scales.label(family.name)}" if several else title
+
+
+def profile_caption(contents: Contents, name: str) -> str:
+    """How to read the figure of a hyperparameter."""
+    result, legend = contents.result, profile_legend(contents, name)
+    parts = (
+        ["± is the standard deviation over seeds."] if contents.best and result.seeds > 1 else []
+    )
+    if "bin best" in legend:
+        parts.append(
+            "Other hyperparameters vary too, so the solid line goes through the best trial (mean "
+            f"over seeds) of each value, or of each of up to {BINS} bins with equally many trials; "
+            "the dotted line through the median trial, with diverged ones counted as worst."
+        )
+    if "mean" in legend:
+        parts.append("A line has a gap where a run of the trial diverged.")
+    if "diverged" in legend or "beyond" in legend:
+        parts.append(
+            "Runs that diverged (crosses) or are off the scale (triangles) are at the edge."
+        )
+    missing = int((~np.isfinite(contents.objective.final) & ~contents.diverged).sum())
+    if missing:
+        parts.append(f"{missing} other runs have no finite {contents.objective.label}.")
+    if len(contents.shown) < result.trials:
+        parts.append(
+            f"Points: {len(contents.shown)} of {result.trials} trials, chosen evenly from best to "
+            "worst; lines: all."
+        )
+    return " ".join(parts)
+
+
+def curve_caption(contents: Contents, family: int) -> str:
+    """How to read the learning curves of a family."""
+    curves, count = contents.curves, len(contents.families[family].rows)
+    shown = len(curves.fans[family])
+    parts = ["A curve is the mean over seeds and ends where one of them diverged."]
+    if curves.block > 1:
+        parts.append(f"Each point of a training curve is the mean of {curves.block} updates.")
+    if shown < count:
+        parts.append(f"{shown} of {count} trials, chosen evenly from best to worst.")
+    return " ".join(parts)
+
+
+def parallel_caption(contents: Contents) -> str:
+    """How to read parallel coordinates."""
+    return (
+        "A line is a trial; its colour is its position on the last axis "
+        f"({contents.objective.label}, mean over seeds), grey where a run diverged. Drag along an "
+        "axis to select trials; drag its name to move it."
+    )
+
+
+def map_caption(contents: Contents, entry: joint.Map) -> str:
+    """How to read a map."""
+    varying = contents.families[entry.family].varying
+    parts = ["Mean over seeds; a cross where a run diverged."]
+    if entry.cells is not None and len(varying) > 2:
+        parts.append("A cell shows the best of its trials.")
+    if len(varying) > 2:
+        parts.append(
+            "Of the hyperparameters that vary, these two tell most about the ranking (share of "
+            "the variance of ranks that lies between groups of their values)."
+        )
+    if entry.cells is None and len(contents.shown) < contents.result.trials:
+        parts.append(f"Thinned to {len(contents.shown)} of {contents.result.trials} trials.")
+    return " ".join(parts)
+
+
+def trial(contents: Contents, index: int) -> str:
+    """A trial, as HTML."""
+    lines = [f"trial {index}", settings(contents, index), at_trial(contents.objective, index)]
+    lost = int(contents.diverged[index].sum())
+    lines[2] = f"{contents.objective.label} {lines[2]}" if not lost else f"{lost} runs diverged"
+    return "<br>".join(escape(line) for line in lines)
+
+
+def run(contents: Contents, metric: Metric, index: int, seed: int) -> str:
+    """A run, as HTML."""
+    if contents.diverged[index, seed]:
+        step, reason = contents.result.diverged_at[index, seed], contents.result.reason[index, seed]
+        last = f"diverged at step {step}: {reason}"
+    else:
+        last = f"{metric.label} {scales.number(metric.final[index, seed])}"
+    lines = (f"trial {index}, seed {seed}", settings(contents, index), last)
+    return "<br>".join(escape(line) for line in lines)
 
 
 def _over_seeds(what: str, seeds: int) -> str:

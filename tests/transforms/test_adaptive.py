@@ -64,7 +64,8 @@ def test_scale_by_rss_is_zero_where_every_gradient_was(run, eps):
 def test_scale_by_rms_by_hand(run, hyperparameters, nu, updates):
     seen = run(gdjax.scale_by_rms(0.75, **hyperparameters), _scalars(4, 10))
     states = [
-        ScaleByRmsState(v, np.float32(w)) for v, w in zip(_arrays(*nu), [1 / 4, 7 / 16], strict=True)
+        ScaleByRmsState(v, np.float32(w))
+        for v, w in zip(_arrays(*nu), [1 / 4, 7 / 16], strict=True)
     ]
     chex.assert_trees_all_equal([s for _, s in seen], states)
     chex.assert_trees_all_close([u for u, _ in seen], list(_arrays(*updates)), rtol=ROUNDING)

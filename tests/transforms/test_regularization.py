@@ -57,5 +57,7 @@ def test_decay_reads_the_parameters():
 
 
 def test_mask_of_another_structure_is_an_error(run):
-    with pytest.raises(ValueError, match="mask|structure|key"):
+    with pytest.raises(gdjax.InvalidValue, match="mask does not fit the parameters") as error:
         run(gdjax.add_decayed_weights(0.5, {"v": True}), [GRADIENTS], PARAMS)
+    for tree in ({"v": True}, PARAMS):
+        assert str(jax.tree.structure(tree)) in str(error.value)

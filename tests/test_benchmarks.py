@@ -1,0 +1,151 @@
+"""The benchmarks' harness, on fake clocks; and that each benchmark runs and reports."""
+
+import json
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from benchmarks import harness, optimizer_step, sweep
+from benchmarks.harness import Quartiles
+
+
+class Clock:
+    """Advances by as much as a candidate says that it takes."""
+
+    def __init__(self):
+        self.now = 0.0
+        self.calls = []
+
+    def candidate(self, name, durations):
+        durations = iter(durations)
+
+        def run():
+            self.calls.append(name)
+            self.now += next(durations)
+
+        return run
+
+    def measure(self, candidate):
+        return harness.seconds(candidate, clock=lambda: self.now)
+
+
+def test_quartiles_are_linear_between_neighbours():
+    assert harness.quartiles([4.0, 1.0, 3.0, 2.0]) == Quartiles(1.75, 2.5, 3.25)
+    assert harness.quartiles([7.0]) == Quartiles(7.0, 7.0, 7.0)
+
+
+def test_interleaved_leaves_out_the_first_call_and_takes_turns():
+    clock = Clock()
+    candidates = {
+        "a": clock.candidate("a", [100.0, 1.0, 2.0, 3.0]),
+        "b": clock.candidate("b", [100.0, 2.0, 8.0, 6.0]),
+    }
+    times = harness.interleaved(candidates, rounds=3, measure=clock.measure)
+    assert {k: v.tolist() for k, v in times.items()} == {"a": [1, 2, 3], "b": [2, 8, 6]}
+    assert clock.calls[:2] == ["a", "b"]
+    rounds = [set(clock.calls[i : i + 2]) for i in (2, 4, 6)]
+    assert rounds == [{"a", "b"}] * 3
+
+
+def test_turns_are_fixed_and_each_candidate_comes_first_at_times():
+    names = ["a", "b", "c"]
+    orders = list(harness.turns(names, 20))
+    assert orders == list(harness.turns(names, 20))
+    assert all(sorted(order) == names for order in orders)
+    assert {order[0] for order in orders} == set(names)
+
+
+def test_ratios_are_of_the_same_round():
+    times = {"a": np.array([1.0, 20.0, 3.0]), "b": np.array([2.0, 10.0, 3.0])}
+    ratios = harness.ratios(times, "b")  # 0.5, 2 and 1: drift between rounds cancels
+    assert ratios == {"a": Quartiles(0.75, 1.0, 1.5), "b": Quartiles(1.0, 1.0, 1.0)}
+
+
+def test_program_costs_are_the_compilers():
+    x = jnp.ones((64, 64))
+    jitted = jax.jit(lambda x: x + 1)
+    costs = harness.program_costs(jitted, x)
+    assert costs.bytes_accessed == 2 * x.nbytes
+    assert costs.flops == x.size
+    assert costs.temporary_bytes == 0
+    assert min(costs.trace_seconds, costs.lower_seconds, costs.compile_seconds) > 0
+    assert harness.interleaved_costs({"a": (jitted, (x,))}, 2)["a"][3:] == costs[3:]
+
+
+def test_program_costs_where_the_backend_gives_none(monkeypatch):
+    monkeypatch.setattr(jax.stages.Compiled, "cost_analysis", lambda self: None)
+    monkeypatch.setattr(jax.stages.Compiled, "memory_analysis", lambda self: None)
+    costs = harness.program_costs(jax.jit(jnp.sin), jnp.ones(3))
+    assert costs[3:] == (None, None, None)
+
+
+def test_table_shows_what_is_missing_and_how_far_a_sample_spreads():
+    rows = [{"name": "a", "run_seconds": Quartiles(1.0, 2.0, 3.5)}, {"name": "b", "flops": None}]
+    assert harness.table(rows).splitlines() == [
+        "              run",
+        "name      seconds  flops",
+        "----  -----------  -----",
+        "   a  2 [1, 3.5]      -",
+        "   b            -      -",
+    ]
+
+
+@pytest.mark.parametrize("argv", [["--rounds", "0"], ["--out", "no/such/directory/x.json"]])
+def test_bad_arguments_are_refused_at_once(argv, capsys):
+    with pytest.raises(SystemExit) as error:
+        harness.main(sweep.BENCHMARK, argv)
+    assert error.value.code == 2
+    assert argv[0] in capsys.readouterr().err
+
+
+def report(benchmark, argv, tmp_path, capsys):
+    path = tmp_path / "report.json"
+    harness.main(benchmark, [*argv, "--rounds", "2", "--quick", "--out", str(path)])
+    content = json.loads(path.read_text())
+    assert content["benchmark"] == benchmark.name
+    assert content["arguments"]["rounds"] == 2
+    assert {"jax", "jaxlib", "optax", "gdjax", "python", "device_count", "device_kind"} <= set(
+        content["environment"]
+    )
+    assert capsys.readouterr().out.startswith(content["question"])
+    return content["results"]
+
+
+def test_optimizer_step(tmp_path, capsys, monkeypatch):
+    tree = optimizer_step.transformer_shapes(width=4, layers=1, vocabulary=8, length=4)
+    monkeypatch.setattr(optimizer_step, "shapes_by_name", lambda quick, large: {"tiny": tree})
+    monkeypatch.setattr(optimizer_step, "BYTES_IN_A_ROUND", 1)
+    argv = ["--optimizers", "sgd", "adam"]
+    results = report(optimizer_step.BENCHMARK, argv, tmp_path, capsys)
+    candidates = [(row["optimizer"], row["library"]) for row in results]
+    libraries = ["optax", "gdjax", "gdjax as argument"]
+    assert candidates == [(o, library) for o in ("sgd", "adam") for library in libraries]
+    for row in results:
+        assert row["bytes_accessed_per_parameter_byte"] >= 3
+        assert row["step_time_ratio_to_optax"]["median"] > 0
+        assert row["trace_seconds"] > 0
+
+
+def test_the_transformer_has_200_leaves():
+    shapes = optimizer_step.shapes_by_name(quick=False, large=False)
+    assert "transformer of 200 leaves" in shapes
+
+
+def test_sweep(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(sweep, "PROBLEMS", (sweep.Problem((2, 4, 2), 4, 8),))
+    results = report(sweep.BENCHMARK, ["--trials", "3", "--widths", "2"], tmp_path, capsys)
+    names = [row["candidate"] for row in results]
+    assert names == ["sequential", "vmap", "vmap, own batches", "gdjax", "gdjax, width 2"]
+    for row in results:
+        assert row["trials_per_second"]["median"] > 0
+        assert row["compile_seconds"] > 0
+        assert row["largest_relative_loss_difference"] < 1e-3
+
+
+def test_losses_that_differ_are_refused():
+    losses = {"sequential": np.ones((2, 20)), "vmap": np.ones((2, 20))}
+    assert sweep.check_losses(losses) == 0
+    with pytest.raises(AssertionError, match="train differently"):
+        sweep.check_losses({**losses, "vmap": np.full((2, 20), 1.1)})

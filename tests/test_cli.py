@@ -1,0 +1,160 @@
+"""The command, run in this process; a subprocess for what only a process has."""
+
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from gdjax import Choice, Integer, LogUniform, SweepResult, Uniform, cli
+
+TASK = """
+import jax, jax.numpy as jnp
+from gdjax import Task
+
+def make():
+    return Task(
+        init=lambda key: jax.random.normal(key, (3,)),
+        loss=lambda params, batch, key: jnp.sum(params**2),
+        batch=lambda key, step: None,
+    )
+
+task = make()
+broken = Task(init=task.init, loss=lambda p, b, k: p, batch=task.batch)
+not_finite = Task(init=task.init, loss=task.loss, batch=lambda k, s: jnp.array(jnp.nan))
+number = 3
+"""
+
+
+@pytest.fixture(autouse=True)
+def _own_directory(tmp_path, monkeypatch):
+    (tmp_path / "my_problem.py").write_text(TASK)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", sys.path.copy())
+    monkeypatch.delitem(sys.modules, "my_problem", raising=False)
+
+
+def gdjax(*arguments, capsys=None):
+    cli.main([str(argument) for argument in arguments])
+
+
+SMALL = ("--learning-rate", "0.1,0.2,1e30", "--seeds", 2, "--steps", 4)
+
+
+def test_a_sweep_of_ones_own_task_writes_everything_and_says_what_it_found(tmp_path, capsys):
+    gdjax("sweep", "my_problem:task", "--optimizer", "sgd,adam", *SMALL, "--out", "out")
+    said = capsys.readouterr().out
+    assert "12 runs (6 trials x 2 seeds) of sgd, adam, 4 steps" in said
+    assert "compiled in" in said
+    assert "trials/s" in said
+    result = SweepResult.load("out")
+    best = result.best()
+    first_row = next(line for line in said.splitlines() if line.split()[:1] == [str(best.trial)])
+    assert best.family in first_row
+    assert f"{best.mean:.4g} ± {best.spread:.2g}" in first_row
+    assert f"diverged: {int((result.diverged_at >= 0).sum())} of 12 runs" in said
+    written = {path.name for path in (tmp_path / "out").iterdir()}
+    assert written >= {"results.nc", "config.json", "report.html"}
+    assert any(name.endswith(".png") for name in written)
+
+
+def test_config_reruns_the_sweep_bit_for_bit(capsys):
+    gdjax("sweep", "my_problem:make", *SMALL, "--set", "b1=0.5,0.9", "--key", 3, "--out", "one")
+    gdjax("rerun", "one", "--out", "two")
+    assert "every loss of every step is bit-equal to one: yes" in capsys.readouterr().out
+    one, two = SweepResult.load("one"), SweepResult.load("two")
+    np.testing.assert_array_equal(one.traces["loss"], two.traces["loss"])
+    assert one.settings["b1"].tolist() == [0.5, 0.9] * 3
+    assert (
+        json.load(open("one/config.json"))["sweep"] == json.load(open("two/config.json"))["sweep"]
+    )
+
+
+def test_the_report_is_written_again(tmp_path, capsys):
+    gdjax("sweep", "my_problem:task", *SMALL, "--out", "out")
+    (tmp_path / "out" / "report.html").unlink()
+    gdjax("report", "out")
+    assert (tmp_path / "out" / "report.html").exists()
+    assert "6 runs (3 trials x 2 seeds)" in capsys.readouterr().out
+
+
+def test_without_out_each_sweep_has_a_directory_of_its_own(tmp_path):
+    gdjax("sweep", "my_problem:task", *SMALL)
+    (made,) = (tmp_path / "runs").iterdir()
+    assert made.name.startswith("my_problem-task-")
+
+
+def test_devices(capsys):
+    gdjax("devices")
+    assert "jax" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("spec", "expected"),
+    [
+        ("log:1e-4:1:64", LogUniform(1e-4, 1.0, 64)),
+        ("log:1e-4:1", LogUniform(1e-4, 1.0)),
+        ("uniform:-1:1:3", Uniform(-1, 1, 3)),
+        ("int:2:5", Integer(2, 5)),
+        ("0.1,0.2", [0.1, 0.2]),
+        ("3e-4", [3e-4]),
+    ],
+)
+def test_specs(spec, expected):
+    assert cli._parse("a", spec) == expected
+    assert not isinstance(expected, Choice)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["digit"], "no problem 'digit': did you mean digits"),
+        (["my_problem:tsk"], "my_problem has no 'tsk': did you mean task"),
+        (["my_problem:number"], "must be a gdjax.Task or a function that makes one, got 3"),
+        (["no_such:task"], "no module 'no_such'"),
+        (["my_problem:broken"], "Task.loss: loss must be a scalar, got shape (3,)"),
+        (["my_problem:not_finite"], "the first batch holds 1 values that are NaN or infinite"),
+        (["my_problem:task", "--optimizer", "adma"], "no optimizer 'adma': did you mean adam"),
+        (["my_problem:task", "--learning-rate", "lg:1:2"], "learning_rate: cannot read 'lg:1:2'"),
+        (["my_problem:task", "--learning-rate", "log:1:0.1"], "learning_rate: LogUniform needs"),
+        (["my_problem:task", "--learning-rate", "-0.1"], "learning_rate must be a number in [0"),
+        (["my_problem:task", "--weight-decay", "0.1"], "adam: no hyperparameter 'weight_decay'"),
+        (["my_problem:task", "--set", "b1"], "--set takes NAME=SPEC"),
+        (["my_problem:task", "--set", "nesterov=0,1"], "nesterov is structural"),
+        (["my_problem:task", "--trials", "0"], "trials of at least 1, got 0"),
+        (["my_problem:task", "--steps", "0"], "steps must be a whole number of at least 1, got 0"),
+    ],
+)
+def test_what_is_wrong_is_one_message_and_status_2(arguments, message, capsys, tmp_path):
+    with pytest.raises(SystemExit) as stop:
+        gdjax("sweep", *arguments)
+    assert stop.value.code == 2
+    said = capsys.readouterr().err
+    assert said.startswith("gdjax: ")
+    assert message in said
+    assert said.count("\n") == 1
+    assert not list(tmp_path.glob("runs/*/*"))
+
+
+def test_a_directory_with_another_sweep_is_refused_and_left_alone(capsys, tmp_path):
+    (tmp_path / "results.nc").write_text("other")
+    with pytest.raises(SystemExit) as stop:
+        gdjax("sweep", "my_problem:task", "--out", tmp_path)
+    assert stop.value.code == 2
+    assert "already holds a sweep" in capsys.readouterr().err
+    assert (tmp_path / "results.nc").read_text() == "other"
+
+
+def test_a_missing_extra_is_told(monkeypatch, capsys):
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    with pytest.raises(SystemExit) as stop:
+        gdjax("devices")
+    assert stop.value.code == 2
+    assert 'pip install "gdjax[cli]"' in capsys.readouterr().err
+
+
+def test_the_command_is_installed_and_a_wrong_option_has_no_traceback():
+    run = subprocess.run(["gdjax", "sweep", "--no-such"], capture_output=True, text=True)
+    assert run.returncode == 2
+    assert "Traceback" not in run.stdout + run.stderr

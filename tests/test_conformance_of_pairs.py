@@ -1,0 +1,256 @@
+"""The laws that only transformations and optimizers have: dtypes, debiasing, state (4 to 6)."""
+
+import functools
+import inspect
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import gdjax
+from tests import discovery, runs
+from tests.discovery import Case
+
+each = functools.partial(discovery.each, "transformation", "optimizer")
+behave = jax.jit(runs.behave)
+constant_updates = jax.jit(runs.constant_updates)
+resume = jax.jit(runs.resume, static_argnames="steps")
+
+NARROW = [jnp.float16, jnp.bfloat16]
+FLOATS = [(x64, dtype) for x64 in (False, True) for dtype in (*NARROW, jnp.float32)]
+FLOATS.append((True, jnp.float64))
+
+
+def _name(value: Any) -> str:
+    return {False: "x32", True: "x64"}[value] if isinstance(value, bool) else value.__name__
+
+
+# 4. dtype -----------------------------------------------------------------------------------
+
+
+@each()
+@pytest.mark.parametrize(("x64", "dtype"), FLOATS, ids=_name)
+def test_updates_keep_their_dtype(case: Case, x64, dtype):
+    """Whatever the hyperparameters': here strong arrays, as after ``vmap``."""
+    with runs.enable_x64(x64):
+        pair, params = runs.strong(case.make()), runs.cast(runs.PARAMS, dtype)
+        state = jax.eval_shape(pair.init, params)
+        updates, new_state = jax.eval_shape(runs.update, pair, params, state, params)
+        assert runs.types(updates) == runs.types(params)
+        assert runs.types(new_state) == runs.types(state)
+        widest = jnp.promote_types(dtype, jnp.float32)
+        for leaf in jax.tree.leaves(state):
+            assert jnp.promote_types(leaf.dtype, widest) == widest
+
+
+@each()
+@pytest.mark.parametrize("dtype", NARROW, ids=_name)
+def test_narrow_arithmetic_is_float32_rounded_once(case: Case, dtype):
+    """At the defaults, with decay rates of 0.999, which bfloat16 would round to 1.
+
+    Each link of a chain rounds what it hands on: an optimizer may differ by that much a link.
+    """
+    decays = dict.fromkeys(_decays(case), 0.999)
+    pair = runs.strong(case.make({**case.defaults(), **decays}))
+    params = runs.cast(runs.PARAMS, dtype)
+    state = jax.jit(pair.init)(params)
+    for factor in runs.FACTORS:
+        arguments = (runs.gradients(params, factor), state, params)
+        narrow = runs.update(pair, *arguments)
+        wide = runs.update(pair, *runs.widen(arguments))
+        assert all(np.isfinite(x).all() for x in jax.tree.leaves(runs.widen(narrow)))
+        if case.kind == "transformation":
+            runs.assert_equal(narrow, runs.like(wide, narrow))
+        else:
+            rtol = 3 * float(jnp.finfo(dtype).eps)
+            runs.assert_close(runs.widen(narrow), runs.widen(runs.like(wide, narrow)), rtol=rtol)
+        updates, state = narrow
+        params = gdjax.apply_updates(params, updates)
+
+
+@each()
+@pytest.mark.parametrize("dtype", NARROW, ids=_name)
+def test_nothing_comes_of_nothing(case: Case, dtype):
+    """Zero gradients and parameters give zero updates, not 0/0."""
+    pair, zeros = (
+        case.make(case.defaults()),
+        runs.cast(jax.tree.map(np.zeros_like, runs.PARAMS), dtype),
+    )
+    state = jax.jit(pair.init)(zeros)
+    for _ in range(2):
+        updates, state = runs.update(pair, zeros, state, zeros)
+        assert all((x == 0).all() for x in jax.tree.leaves(updates))
+
+
+@each()
+def test_complex_numbers_turn_with_their_plane_or_are_refused(case: Case):
+    """A rule makes sense on complex numbers if no direction of the plane is special to it.
+
+    Then turned gradients and parameters give turned updates, and real ones what they give as
+    real numbers. What orders numbers, or stores them as real ones, cannot do so and must say so.
+    """
+    pair = case.make()
+    real = runs.cast(runs.PARAMS, jnp.float32)
+    params = runs.cast(real, jnp.complex64)
+    try:
+        state = jax.jit(pair.init)(params)
+        jax.eval_shape(pair.update, params, state, params)
+    except (TypeError, ValueError) as error:
+        return _assert_says_why(error)
+    turn = np.exp(0.7j).astype(np.complex64)
+
+    def turned(tree: Any) -> Any:
+        return jax.tree.map(lambda x: turn * x, tree)
+
+    real_state, turned_state = jax.jit(pair.init)(real), state
+    for factor in runs.FACTORS:
+        gradients = runs.gradients(params, factor)
+        updates, state = runs.update(pair, gradients, state, params)
+        other, turned_state = runs.update(pair, turned(gradients), turned_state, turned(params))
+        assert runs.types(updates) == runs.types(params)
+        # Units in the last place, of sums and roots; absolute where the two parts cancel.
+        runs.assert_close(other, turned(updates), rtol=2e-6, atol=2e-7)
+        on_real = runs.gradients(real, factor)
+        expected, real_state = runs.update(pair, on_real, real_state, real)
+        runs.assert_close(updates, runs.cast(expected, jnp.complex64), rtol=2e-6, atol=2e-7)
+
+
+def _assert_says_why(error: Exception) -> None:
+    assert "complex" in str(error)
+
+
+# 5. Debiasing by the weights really used ----------------------------------------------------
+
+
+def _decays(case: Case) -> list[str]:
+    return [name for name in case.numbers if case.interval(name).high == 1]
+
+
+def _averages(case: Case) -> bool:
+    """It keeps the sum of its weights, and no flag is off that would use it."""
+    parameters = inspect.signature(case.factory).parameters
+    flags = [name for name in parameters if name.startswith("bias_correction")]
+    state = jax.eval_shape(case.make().init, jnp.zeros(()))
+    return any(field.endswith("weight") for field in getattr(state, "_fields", ())) and all(
+        case.structure.get(name, parameters[name].default) for name in flags
+    )
+
+
+def test_some_rules_debias():
+    debiased = {case.name for case in discovery.cases("transformation") if _averages(case)}
+    assert {"scale_by_adam", "scale_by_amsgrad", "scale_by_rms", "scale_by_stddev"} <= debiased
+
+
+@discovery.each("transformation", where=_decays)
+def test_debiasing_survives_changing_decay_rates(case: Case):
+    """On a constant gradient a debiased rule does the same whatever its decay rates are.
+
+    A debiased average of a constant is that constant; so the updates are those of decay rates 0,
+    which keep no past at all. Which rules are debiased is seen with decay rates that stay, and
+    those that say so must be among them.
+    """
+    rates = (0.9, 0.5, 0.99)
+    decays = _decays(case)
+    # An average that starts elsewhere than at 0 is not debiased from there.
+    starts = {name: 0.0 for name, default in case.defaults().items() if default == 0}
+    with runs.enable_x64(True):
+
+        def make(rate: Any) -> Any:
+            return case.make(**starts, **dict.fromkeys(decays, rate))
+
+        def same(updates: jax.Array, steps: slice = slice(None)) -> bool:
+            # A standard deviation of a constant is a root of rounding errors: 1e-8.
+            rtol = 2**-7 if case.rounds else 1e-6
+            return np.allclose(updates, expected[steps], rtol=rtol)
+
+        expected = constant_updates(make(0.0))
+        parts = [gdjax.constant_schedule(rate) for rate in rates]
+        scheduled = constant_updates(make(gdjax.join_schedules(parts, [3, 6])))
+        if case.structure.get("nesterov") and _averages(case):
+            # The step ahead weighs the last gradient twice: debiased only when that is forgotten.
+            assert np.allclose(scheduled[-1], expected[-1], rtol=2e-3)
+        elif not same(constant_updates(make(0.6))):
+            assert not _averages(case)
+        else:
+            assert same(scheduled)
+            pair, state = make(0.6), None
+            for i, rate in enumerate(rates):
+                pair = gdjax.replace(pair, **dict.fromkeys(decays, rate))
+                updates, state = resume(pair, state, steps=3)
+                assert same(updates, slice(3 * i, 3 * i + 3))
+
+
+# 6. Stable state ----------------------------------------------------------------------------
+
+TREES = {
+    "nested": {"w": np.ones((2, 3)), "rest": (np.ones(3), [np.ones(())])},
+    "empty": {},
+    "scalar": np.ones(()),
+    "none_leaf": {"a": None, "b": np.ones(2)},
+    "zero_size": {"a": np.ones((0, 3)), "b": np.ones(2)},
+}
+
+
+def _scheduled(case: Case) -> Any:
+    """The case with each number as a schedule, which is constant."""
+    return case.make(
+        {name: gdjax.constant_schedule(value) for name, value in case.values().items()}
+    )
+
+
+def _is_stable(pair: Any, updates: Any, params: Any) -> bool:
+    """Whether the types of the updates and of the state stay, in a scan too."""
+
+    def step(state: Any, _: None) -> tuple:
+        new_updates, state = pair.update(updates, state, params)
+        return state, new_updates
+
+    def run() -> tuple:
+        state = pair.init(params)
+        return state, *step(state, None), jax.lax.scan(step, state, None, 3)[0]
+
+    state, after, new_updates, last = jax.eval_shape(run)
+    return (
+        runs.types(new_updates) == runs.types(updates)
+        and runs.types(state) == runs.types(after) == runs.types(last)
+        and not any(x.weak_type for x in jax.tree.leaves((state, new_updates)))
+    )
+
+
+@each()
+@pytest.mark.parametrize("make", [Case.make, _scheduled], ids=["numbers", "schedules"])
+@pytest.mark.parametrize("dtype", [jnp.float32, jnp.bfloat16], ids=_name)
+@pytest.mark.parametrize("tree", TREES)
+def test_types_of_the_state_are_stable(case: Case, tree, dtype, make):
+    params = runs.cast(TREES[tree], dtype)
+    assert _is_stable(make(case), params, params)
+
+
+@each()
+def test_types_of_the_state_are_stable_where_updates_are_missing(case: Case):
+    params = {"frozen": jnp.ones(2), "trained": jnp.ones(3)}
+    assert _is_stable(case.make(), {"frozen": None, "trained": jnp.ones(3)}, params)
+
+
+@each()
+def test_odd_leaves_change_nothing_for_the_others(case: Case):
+    """The updates of a leaf are the same beside a ``None``, an empty and an untrained one."""
+    pair = case.make()
+    params = runs.cast(runs.PARAMS, float)
+    odd = {**params, "none": None, "empty": jnp.ones((0, 3)), "untrained": jnp.ones(2)}
+    state, odd_state = pair.init(params), pair.init(odd)
+    for factor in runs.FACTORS:
+        gradients = runs.gradients(params, factor)
+        updates, state = runs.update(pair, gradients, state, params)
+        missing = {**gradients, "none": None, "empty": jnp.ones((0, 3)), "untrained": None}
+        odd_updates, odd_state = runs.update(pair, missing, odd_state, odd)
+        assert odd_updates["untrained"] is None
+        runs.assert_close({"w": odd_updates["w"]}, updates, rtol=2e-6)
+
+
+@each(where=lambda case: case.numbers)
+def test_a_constant_schedule_is_a_number(case: Case):
+    # Two programs: some units in the last place, as in test_vmap_is_a_loop.
+    runs.assert_close(behave(_scheduled(case)), behave(case.make()), rtol=2e-6, atol=2e-7)
