@@ -94,7 +94,7 @@ def ratios(times: Mapping[str, np.ndarray], baseline: str) -> dict[str, Quartile
 class Costs(NamedTuple):
     """What a program costs before and beside its running time.
 
-    The last three are the compiler's own figures; None where the backend gives none.
+    Bytes and operations are the compiler's own figures; None where the backend gives none.
     """
 
     trace_seconds: float
@@ -103,6 +103,7 @@ class Costs(NamedTuple):
     bytes_accessed: float | None
     flops: float | None
     temporary_bytes: int | None
+    compiled: Any  # the program, to be called like the jitted function
 
 
 def program_costs(jitted: Any, *args: Any) -> Costs:
@@ -129,6 +130,7 @@ def program_costs(jitted: Any, *args: Any) -> Costs:
         bytes_accessed=analysis.get("bytes accessed"),
         flops=analysis.get("flops"),
         temporary_bytes=getattr(memory, "temp_size_in_bytes", None),
+        compiled=compiled,
     )
 
 

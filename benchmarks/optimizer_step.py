@@ -95,14 +95,14 @@ def programs(expression: Callable[[Any], Any], params: Any, gradients: Any) -> d
     return {**candidates, "gdjax as argument": (jitted, arguments)}
 
 
-def runner(jitted: Any, arguments: tuple, steps: int) -> harness.Candidate:
+def runner(compiled: Any, arguments: tuple, steps: int) -> harness.Candidate:
     """A candidate that makes some steps, each from where the last one ended."""
     carry, rest = jax.tree.map(jnp.array, arguments[:2]), arguments[2:]
 
     def run() -> Any:
         nonlocal carry
         for _ in range(steps):
-            carry = jitted(*carry, *rest)
+            carry = compiled(*carry, *rest)
         return carry
 
     return run
@@ -115,7 +115,7 @@ def rows(name: str, optimizer: str, shapes: Any, rounds: int, compilations: int)
     steps = max(1, BYTES_IN_A_ROUND // size)
     candidates = programs(OPTIMIZERS[optimizer], params, gradients)
     costs = harness.interleaved_costs(candidates, compilations)
-    runners = {k: runner(jitted, args, steps) for k, (jitted, args) in candidates.items()}
+    runners = {k: runner(costs[k].compiled, args, steps) for k, (_, args) in candidates.items()}
     times = {k: v / steps for k, v in harness.interleaved(runners, rounds).items()}
     ratios = harness.ratios(times, BASELINE)
     return [

@@ -1,5 +1,6 @@
 """Functional optimizers for JAX whose hyperparameters are pytree leaves."""
 
+from gdjax import problems, report
 from gdjax.binding import Bound, bind
 from gdjax.errors import GdjaxError, InvalidType, InvalidValue, MissingExtra
 from gdjax.inspection import hyperparameters, replace
@@ -88,8 +89,10 @@ __all__ = [
     "named_chain",
     "piecewise_constant_schedule",
     "polynomial_schedule",
+    "problems",
     "reconnect",
     "replace",
+    "report",
     "rmsprop",
     "scale",
     "scale_by_adam",

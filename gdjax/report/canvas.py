@@ -88,7 +88,7 @@ def apply(axes: Axes, scale: Scale, axis: str, width: int = 60) -> None:
 
 def marks(words: dict[str, str]) -> list[Artist]:
     """Entries of a legend by the kind of mark."""
-    return [MARKS[kind](label=text) for kind, text in words.items()]
+    return [MARKS[kind](label=scales.wrap(text, 90)) for kind, text in words.items()]
 
 
 def colour_bar(figure: Figure, axes: Any, scale: Scale, colours: Any, extend: str) -> None:
@@ -101,3 +101,10 @@ def colour_bar(figure: Figure, axes: Any, scale: Scale, colours: Any, extend: st
     ticks, texts = scale.inner_ticks()
     bar.set_ticks(ticks.tolist(), labels=texts)
     bar.minorticks_off()
+
+
+def note_omitted(figure: Figure, shown: int, families: int) -> None:
+    """Say that families are left out, where they are."""
+    if shown < families:
+        note = f"the best {shown} of {families} families; report.html shows all"
+        figure.supxlabel(note, size=8, color=GREY)

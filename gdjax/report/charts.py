@@ -19,7 +19,7 @@ from gdjax.report.charts_base import (
     legend,
     marks,
 )
-from gdjax.report.contents import Contents, Family, Metric, Profile
+from gdjax.report.contents import BINS, Contents, Family, Metric, Profile
 from gdjax.report.scales import GREY
 
 
@@ -98,36 +98,27 @@ def _profile(contents: Contents, name: str) -> go.Figure:
 
 
 def _runs(contents: Contents, metric: Metric, family: Family, name: str, i: int) -> list[Any]:
-    """Each run as a point, thinned; those off the scale and diverged at the bad end."""
+    """Each run as a point; those off the scale and diverged at the bad end."""
     traces = []
     for kind, runs in contents.runs(metric, family, name).items():
-        shown = np.isin(runs.trial, contents.shown)
-        index = runs.trial[shown], runs.seed[shown]
-        if not shown.any():
-            continue
-        traces.append(
-            marks(
-                kind,
-                colour(i),
-                x=runs.x[shown],
-                y=runs.y[shown],
-                hovertext=[
-                    words.run(contents, metric, *where) for where in zip(*index, strict=True)
-                ],
-                hoverinfo="text",
-                legendgroup=f"family {i}",
-                showlegend=False,
-            )
-        )
+        index = zip(runs.trial.tolist(), runs.seed.tolist(), strict=True)
+        hover = [words.run(contents, metric, *where) for where in index]
+        values = {"x": runs.x, "y": runs.y, "hovertext": hover, "hoverinfo": "text"}
+        if hover:
+            group = {"legendgroup": f"family {i}", "showlegend": False}
+            traces.append(marks(kind, colour(i), **values, **group))
     return traces
 
 
 def _lines(profile: Profile, i: int) -> list[Any]:
     group: dict[str, Any] = {"legendgroup": f"family {i}", "showlegend": False}
+    few = {"mode": "lines+markers" if len(profile.x) <= BINS else "lines", "marker": {"size": 5}}
     if profile.best_x is not None:
-        best = marks("bin best", colour(i), x=profile.best_x, y=profile.best, **group)
+        best = marks("bin best", colour(i), x=profile.best_x, y=profile.best, **group).update(few)
         return [best, marks("bin median", colour(i), x=profile.x, y=profile.centre, **group)]
-    traces = [marks("mean", colour(i), x=profile.x, y=profile.centre, **group)]
+    traces: list[Any] = [
+        marks("mean", colour(i), x=profile.x, y=profile.centre, **group).update(few)
+    ]
     if profile.low is not None and profile.high is not None:
         traces += band(profile.x, profile.low, profile.high, colour(i), **group)
     return traces
@@ -155,7 +146,7 @@ def _curves(contents: Contents, i: int) -> go.Figure:
         figure.update_yaxes(axis(panel.scale), row=row)
     figure.update_xaxes(range=[0, contents.result.attributes["steps"]])
     figure.update_xaxes(title_text="updates", row=len(curves.panels))
-    if contents.colour_by is not None:
+    if contents.colour_by is not None and others:
         bar = colour_bar(contents.axes[contents.colour_by], CURVE_SCALE)
         marker = {"color": [0.0], "size": 0.1, **bar}
         dummy = {"x": [None], "y": [None], "showlegend": False, "hoverinfo": "skip"}

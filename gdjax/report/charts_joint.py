@@ -57,19 +57,19 @@ def objective_map(contents: Contents, entry: joint.Map) -> go.Figure:
 
 def _points(figure: go.Figure, contents: Contents, entry: joint.Map) -> None:
     """A trial a point; a cross where one of its runs diverged."""
-    metric, rows = contents.objective, contents.families[entry.family].rows
-    x = contents.axes[entry.x].place(entry.x_values)
-    y = contents.axes[entry.y].place(entry.y_values)
-    means, shown = metric.mean[rows], np.isin(rows, contents.shown)
-    lost, known = np.isnan(means) & shown, np.isfinite(means) & shown
+    metric, x_scale, y_scale = contents.objective, contents.axes[entry.x], contents.axes[entry.y]
+    means = metric.mean[entry.trials]
+    lost = np.isnan(means)
     marker = {"size": 9, "opacity": 1, "line": {"color": "black", "width": 0.4}}
-    marker |= {"color": metric.scale.unit(means[known]), **colour_bar(metric.scale, MAP_COLOURS)}
-    for kind, there, looks in (("diverged", lost, {}), ("run", known, {"marker": marker})):
-        hover = [words.trial(contents, trial) for trial in rows[there].tolist()]
-        values = {"x": x[there], "y": y[there], "hovertext": hover, "hoverinfo": "text"}
-        figure.add_trace(marks(kind, GREY, showlegend=False, **values).update(looks))
-    figure.update_xaxes(axis(contents.axes[entry.x]))
-    figure.update_yaxes(axis(contents.axes[entry.y]))
+    marker |= {"color": metric.scale.unit(means[~lost]), **colour_bar(metric.scale, MAP_COLOURS)}
+    for kind, there, looks in (("diverged", lost, {}), ("run", ~lost, {"marker": marker})):
+        hover = [words.trial(contents, trial) for trial in entry.trials[there].tolist()]
+        values = {"hovertext": hover, "hoverinfo": "text", "showlegend": False}
+        values["x"] = x_scale.place(entry.x_values[there])
+        values["y"] = y_scale.place(entry.y_values[there])
+        figure.add_trace(marks(kind, GREY, **values).update(looks))
+    figure.update_xaxes(axis(x_scale))
+    figure.update_yaxes(axis(y_scale))
 
 
 def _cells(figure: go.Figure, contents: Contents, entry: joint.Map, cells: np.ndarray) -> None:

@@ -93,7 +93,7 @@ class Contents:
     result: "SweepResult"
     best: "Best | None"  # None where every trial diverged
     order: np.ndarray  # [trial] from best to worst
-    shown: np.ndarray  # trials whose runs the page shows as points
+    shown: np.ndarray  # trials that are shown one by one
     families: list[Family]
     axes: dict[str, Scale]  # hyperparameters that vary, learning_rate first
     fixed: dict[str, float]  # hyperparameters that do not
@@ -121,6 +121,11 @@ class Contents:
         values = self.result.settings[self.colour_by][trials]
         return self.axes[self.colour_by].unit(values)
 
+    def leading(self, count: int, among: list[int]) -> list[int]:
+        """The ``count`` families with the best trials, in their own order."""
+        rank = {i: int(np.isin(self.order, self.families[i].rows).argmax()) for i in among}
+        return sorted(sorted(among, key=lambda i: rank[i])[:count])
+
     def best_in(self, entry: joint.Map) -> tuple[float, float] | None:
         """Where the best trial is on a map, x and y; None where it is of another family."""
         if self.best is None or self.best.family != self.families[entry.family].name:
@@ -133,9 +138,10 @@ class Contents:
         return float(self.axes[entry.x].place(x)), float(self.axes[entry.y].place(y))
 
     def runs(self, metric: Metric, family: Family, name: str) -> dict[str, Runs]:
-        """Runs of a family with the hyperparameter ``name``: on the scale, off it, diverged."""
+        """Runs that are shown of a family against ``name``: on the scale, off it, diverged."""
         values = self.axes[name].place(self.result.settings[name])
-        own = np.isin(np.arange(self.result.trials), family.rows)[:, None]
+        own = np.zeros((self.result.trials, 1), bool)
+        own[np.intersect1d(family.rows, self.shown)] = True
         beyond = metric.beyond(metric.final)
         edges = {"beyond": (beyond, OFF_SCALE), "diverged": (self.diverged, DIVERGED)}
         trial, seed = np.nonzero(own & np.isfinite(metric.final) & ~beyond)
@@ -156,6 +162,7 @@ class Contents:
 def prepare(result: "SweepResult") -> Contents:
     """Work out all that a report shows."""
     order = result.ranking()
+    shown = evenly(order, max(1, RUNS // result.seeds))
     families = [_family(result, name) for name in dict.fromkeys(result.family.tolist())]
     names = [name for name in _ordered(result) if not np.isnan(result.settings[name]).all()]
     axes = {
@@ -170,7 +177,7 @@ def prepare(result: "SweepResult") -> Contents:
         result=result,
         best=_best(result),
         order=order,
-        shown=evenly(order, max(1, RUNS // result.seeds)),
+        shown=shown,
         families=families,
         axes=axes,
         fixed={n: float(np.nanmin(result.settings[n])) for n in names if n not in axes},
@@ -180,8 +187,8 @@ def prepare(result: "SweepResult") -> Contents:
             name: [[_profile(result, m, f, name, axes[name]) for f in families] for m in metrics]
             for name in axes
         },
-        maps=[_map(result, families, i, metrics[0]) for i in several],
-        parallels=[_parallels(result, families, i, axes, metrics[0]) for i in several],
+        maps=[_map(result, families, i, metrics[0], shown) for i in several],
+        parallels=[_parallels(result, families, i, axes, metrics[0], shown) for i in several],
         curves=learning_curves(result, order, [family.rows for family in families]),
     )
 
@@ -258,16 +265,23 @@ def _profile(
     )
 
 
-def _map(result: "SweepResult", families: list[Family], i: int, metric: Metric) -> joint.Map:
-    rows = families[i].rows
+def _map(
+    result: "SweepResult", families: list[Family], i: int, metric: Metric, shown: np.ndarray
+) -> joint.Map:
+    rows, mean = families[i].rows, metric.mean
     settings = {name: result.settings[name][rows] for name in families[i].varying}
-    return joint.objective_map(i, settings, metric.mean[rows], metric.mode)
+    chosen = np.isin(rows, shown)
+    return joint.objective_map(i, rows, settings, mean[rows], metric.mode, chosen)
 
 
 def _parallels(
-    result: "SweepResult", families: list[Family], i: int, axes: dict[str, Scale], metric: Metric
+    result: "SweepResult",
+    families: list[Family],
+    i: int,
+    axes: dict[str, Scale],
+    metric: Metric,
+    shown: np.ndarray,
 ) -> joint.Parallels:
-    rows = families[i].rows
+    rows = families[i].rows[np.isin(families[i].rows, shown)]
     columns = [(axes[name], result.settings[name][rows]) for name in families[i].varying]
-    objective = metric.scale, metric.mean[rows]
-    return joint.parallels(i, rows, columns, objective, metric.mode)
+    return joint.parallels(i, columns, (metric.scale, metric.mean[rows]), metric.mode)

@@ -1,6 +1,7 @@
 """The static figures, PNG, drawn by matplotlib without its global state."""
 
 import io
+from typing import Any
 
 import matplotlib.style
 import numpy as np
@@ -19,8 +20,9 @@ from gdjax.report.canvas import (
     colour,
     colour_bar,
     marks,
+    note_omitted,
 )
-from gdjax.report.contents import Contents, Family, Metric, Profile
+from gdjax.report.contents import BINS, Contents, Family, Metric, Profile
 from gdjax.report.scales import GREY
 
 
@@ -79,13 +81,16 @@ def _runs(
 
 
 def _lines(axes: Axes, profile: Profile, hue: str) -> None:
+    looks: dict[str, Any] = {"color": hue, "linewidth": 1.4, "markersize": 3}
+    looks["marker"] = "o" if len(profile.x) <= BINS else ""
     if profile.best is None:
-        axes.plot(profile.x, profile.centre, color=hue, linewidth=1.4)
+        axes.plot(profile.x, profile.centre, **looks)
         if profile.low is not None and profile.high is not None:
             axes.fill_between(profile.x, profile.low, profile.high, color=hue, alpha=0.2, lw=0)
     elif profile.best_x is not None:
-        axes.plot(profile.best_x, profile.best, color=hue, linewidth=1.4)
-        axes.plot(profile.x, profile.centre, color=hue, linewidth=1.4, linestyle=":")
+        axes.plot(profile.best_x, profile.best, **looks)
+        looks |= {"marker": "", "linestyle": ":"}
+        axes.plot(profile.x, profile.centre, **looks)
 
 
 def _legend(figure: Figure, contents: Contents, name: str) -> None:
@@ -103,37 +108,37 @@ def _legend(figure: Figure, contents: Contents, name: str) -> None:
 
 def _curves(contents: Contents) -> Figure:
     """Metrics over time: a fan of trials, and the best of each family with its seeds."""
-    panels, families = contents.curves.panels, contents.families[:COLUMNS]
-    size = (max(7, 1.2 + 2.9 * len(families)), 1 + 2.1 * len(panels))
+    panels, words_of = contents.curves.panels, words.curve_legend(contents)
+    shown = contents.leading(COLUMNS, list(range(len(contents.families))))
+    size = (max(7, 1.2 + 2.9 * len(shown)), 1 + 2.1 * len(panels))
     figure = Figure(figsize=size, layout="constrained")
-    grid = figure.subplots(len(panels), len(families), sharex=True, sharey="row", squeeze=False)
+    grid = figure.subplots(len(panels), len(shown), sharex=True, sharey="row", squeeze=False)
     for row, line in enumerate(grid):
-        for column, axes in enumerate(line):
-            _fan(axes, contents, row, column)
+        for family, axes in zip(shown, line, strict=True):
+            _fan(axes, contents, row, family)
         apply(line[0], panels[row].scale, "y", 24)
-    for axes in grid[-1]:
+    for family, axes in zip(shown, grid[-1], strict=True):
         axes.set(xlabel="updates", xlim=(0, contents.result.attributes["steps"]))
-    if len(families) > 1:
-        for i, axes in enumerate(grid[0]):
-            title = scales.label(families[i].name, 30)
-            axes.set_title(title, color=colour(i), weight="bold")
-    if contents.colour_by is not None:
+        if len(contents.families) > 1:
+            title = scales.label(contents.families[family].name, 30)
+            grid[0, shown.index(family)].set_title(title, color=colour(family), weight="bold")
+    if contents.colour_by is not None and "fan" in words_of:
         colour_bar(figure, grid, contents.axes[contents.colour_by], CURVE_MAP, "neither")
-    handles = marks(words.curve_legend(contents))
-    figure.legend(handles=handles, loc="outside upper left", ncols=3)
+    figure.legend(handles=marks(words_of), loc="outside upper left", ncols=3)
+    note_omitted(figure, len(shown), len(contents.families))
     return figure
 
 
-def _fan(axes: Axes, contents: Contents, row: int, column: int) -> None:
+def _fan(axes: Axes, contents: Contents, row: int, family: int) -> None:
     """One metric of one family."""
     panel, curves = contents.curves.panels[row], contents.curves
-    leader, *others = curves.fans[column].tolist()
+    leader, *others = curves.fans[family].tolist()
     others.reverse()  # the better on top
     lines = [np.column_stack([panel.x, panel.lines[i]]) for i in others]
     hues = [GREY if np.isnan(t) else CURVE_MAP(t) for t in contents.shades(curves.trials[others])]
     axes.add_collection(LineCollection(lines, colors=hues, linewidths=0.7, alpha=0.7))
     if contents.result.seeds > 1:
-        low, high = panel.low[column], panel.high[column]
+        low, high = panel.low[family], panel.high[family]
         axes.fill_between(panel.x, low, high, color="black", alpha=0.2, linewidth=0, zorder=3)
     few = "o" if len(panel.x) < 30 else None
     axes.plot(panel.x, panel.lines[leader], "k", marker=few, ms=2.5, linewidth=1.6, zorder=4)

@@ -7,7 +7,7 @@ from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 
 from gdjax.report import joint, scales, words
-from gdjax.report.canvas import COLUMNS, STAR, apply, colour, colour_bar, marks, norm
+from gdjax.report.canvas import COLUMNS, STAR, apply, colour, colour_bar, marks, norm, note_omitted
 from gdjax.report.contents import Contents
 from gdjax.report.scales import GREY, MAP_COLOURS
 
@@ -16,7 +16,8 @@ WRITTEN = 80  # cells; numbers in more than these are too small to read
 
 def parallels(contents: Contents) -> Figure:
     """Each trial as a line through its hyperparameters and the objective."""
-    entries = contents.parallels[:COLUMNS]
+    shown = contents.leading(COLUMNS, [entry.family for entry in contents.parallels])
+    entries = [entry for entry in contents.parallels if entry.family in shown]
     figure = Figure(figsize=(7, 0.2 + 2.6 * len(entries)), layout="constrained")
     panels = figure.subplots(len(entries), squeeze=False)[:, 0]
     for axes, entry in zip(panels, entries, strict=True):
@@ -28,6 +29,7 @@ def parallels(contents: Contents) -> Figure:
         axes.add_collection(LineCollection(lines, colors=hues, linewidths=0.9, alpha=alpha))
         _parallel_axes(axes, entry)
         _title(axes, contents, entry.family)
+    note_omitted(figure, len(entries), len(contents.parallels))
     return figure
 
 
@@ -50,7 +52,9 @@ def _parallel_axes(axes: Axes, entry: joint.Parallels) -> None:
 
 def maps(contents: Contents) -> Figure:
     """The objective over the two hyperparameters that tell most about it."""
-    entries, metric = contents.maps[:COLUMNS], contents.objective
+    shown = contents.leading(COLUMNS, [entry.family for entry in contents.maps])
+    entries = [entry for entry in contents.maps if entry.family in shown]
+    metric = contents.objective
     figure = Figure(figsize=(max(6, 1 + 4 * len(entries)), 4.2), layout="constrained")
     grid = figure.subplots(1, len(entries), squeeze=False)
     for axes, entry in zip(grid[0], entries, strict=True):
@@ -64,6 +68,7 @@ def maps(contents: Contents) -> Figure:
     side = "max" if metric.mode == "min" else "min"
     extend = side if metric.beyond(metric.mean).any() else "neither"
     colour_bar(figure, grid, metric.scale, MAP_COLOURS, extend)
+    note_omitted(figure, len(entries), len(contents.maps))
     handles = marks(words.map_legend(contents, entries))
     if handles:
         figure.legend(handles=handles, loc="outside upper left", ncols=2)
@@ -76,7 +81,7 @@ def _points(axes: Axes, contents: Contents, entry: joint.Map) -> None:
         apply(axes, contents.axes[name], axis)
     x = contents.axes[entry.x].place(entry.x_values)
     y = contents.axes[entry.y].place(entry.y_values)
-    means = contents.objective.mean[contents.families[entry.family].rows]
+    means = contents.objective.mean[entry.trials]
     lost = np.isnan(means)
     axes.plot(x[lost], y[lost], "x", color=GREY, markersize=5)
     looks = {"cmap": MAP_COLOURS, "s": 28, "edgecolors": "black", "linewidths": 0.3}

@@ -21,8 +21,9 @@ class Map:
     family: int
     x: str
     y: str
-    x_values: np.ndarray  # of the columns, or of each trial where there are no cells
-    y_values: np.ndarray  # of the rows, or of each trial
+    trials: np.ndarray  # [point] in the result, where there are no cells
+    x_values: np.ndarray  # of the columns, or of each of ``trials``
+    y_values: np.ndarray  # of the rows, or of each of ``trials``
     cells: np.ndarray | None  # [y, x]
 
 
@@ -34,7 +35,6 @@ class Parallels:
     """
 
     family: int
-    rows: np.ndarray  # [line] its trials in the result
     labels: list[str]  # [axis]
     positions: np.ndarray  # [line, axis]
     ticks: list[tuple[np.ndarray, list[str]]]  # [axis] positions and texts
@@ -42,15 +42,22 @@ class Parallels:
 
 
 def objective_map(
-    family: int, settings: dict[str, np.ndarray], objective: np.ndarray, mode: str
+    family: int,
+    trials: np.ndarray,
+    settings: dict[str, np.ndarray],
+    objective: np.ndarray,
+    mode: str,
+    shown: np.ndarray,
 ) -> Map:
     """Choose two hyperparameters and arrange the objective over them.
 
     Args:
       family: index of the family.
+      trials: its trials in the result.
       settings: its hyperparameters that vary, ``[trial]``.
       objective: mean over seeds, ``[trial]``; NaN where one diverged.
       mode: whether less (``"min"``) or more (``"max"``) is better.
+      shown: which trials are shown where they are points, ``[trial]``.
     """
     sign = 1 if mode == "min" else -1
     cost = np.nan_to_num(sign * objective, nan=np.inf)
@@ -62,15 +69,14 @@ def objective_map(
     size = len(x_values) * len(y_values)
     occupied = len(np.unique(row * len(x_values) + column))
     if size > CELLS or occupied < 0.8 * size:
-        return Map(family, x, y, settings[x], settings[y], None)
+        return Map(family, x, y, trials[shown], settings[x][shown], settings[y][shown], None)
     cells = np.full((len(y_values), len(x_values)), np.nan)
     np.fmin.at(cells, (row, column), cost)
-    return Map(family, x, y, x_values, y_values, sign * cells)
+    return Map(family, x, y, trials, x_values, y_values, sign * cells)
 
 
 def parallels(
     family: int,
-    rows: np.ndarray,
     axes: list[tuple[Scale, np.ndarray]],
     objective: tuple[Scale, np.ndarray],
     mode: str,
@@ -79,7 +85,6 @@ def parallels(
 
     Args:
       family: index of the family.
-      rows: its trials in the result.
       axes: scale and values ``[trial]`` of each hyperparameter.
       objective: scale and means over seeds, NaN where one diverged.
       mode: whether less (``"min"``) or more (``"max"``) is better.
@@ -95,7 +100,7 @@ def parallels(
     if np.isnan(shade).any():
         ticks[-1] = (np.append(ticks[-1][0], lost), [*ticks[-1][1], "diverged"])
     labels = [scale.label for scale, _ in [*axes, objective]]
-    return Parallels(family, rows, labels, np.stack(columns, axis=1), ticks, shade)
+    return Parallels(family, labels, np.stack(columns, axis=1), ticks, shade)
 
 
 def _importance(values: np.ndarray, cost: np.ndarray) -> float:

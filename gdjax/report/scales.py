@@ -69,7 +69,7 @@ class Scale:
         """A few values between the ends of ``inner``, as such and as text."""
         low, high = self.inner
         if self.ticks is None:
-            ticks = np.linspace(low, high, 5 if high > low else 1)
+            ticks = _round_numbers(low, high)
             return ticks, [number(tick, 3) for tick in ticks]
         ticks = np.asarray(self.ticks)
         inside = (ticks >= low) & (ticks <= high)
@@ -188,6 +188,16 @@ def metric_mode(name: str, attributes: Mapping[str, Any]) -> str:
     if name == attributes["objective"]:
         return attributes["mode"]
     return "max" if is_accuracy(name) else "min"
+
+
+def _round_numbers(low: float, high: float) -> np.ndarray:
+    """About five round numbers from ``low`` to ``high``."""
+    if high <= low:
+        return np.asarray([low])
+    rough = (high - low) / 4
+    power = 10.0 ** math.floor(math.log10(rough))
+    step = power * min((1, 2, 5, 10), key=lambda factor: abs(factor * power - rough))
+    return step * np.arange(math.ceil(low / step), math.floor(high / step) + 1)
 
 
 def _logarithmic(label: str, low: float, high: float, below: float, above: float) -> Scale:

@@ -40,6 +40,8 @@ def profile_legend(contents: Contents, name: str) -> dict[str, str]:
     if contents.best and name in contents.best.settings:
         words["best"] = f"best trial: {settings(contents, contents.best.trial)}"
     words["run"] = "run (one seed)" if result.seeds > 1 else "run"
+    if len(contents.shown) < result.trials:
+        words["run"] += f", of {len(contents.shown)} of {result.trials} trials"
     if any(p.best is None for p in profiles):
         words["mean"] = (
             _over_seeds("mean", result.seeds) if result.seeds > 1 else "line through runs"
@@ -113,10 +115,7 @@ def profile_caption(contents: Contents, name: str) -> str:
     if missing:
         parts.append(f"{missing} other runs have no finite {contents.objective.label}.")
     if len(contents.shown) < result.trials:
-        parts.append(
-            f"Points: {len(contents.shown)} of {result.trials} trials, chosen evenly from best to "
-            "worst; lines: all."
-        )
+        parts.append(f"Lines are of all trials, points {_thinned(contents)}.")
     return " ".join(parts)
 
 
@@ -134,11 +133,13 @@ def curve_caption(contents: Contents, family: int) -> str:
 
 def parallel_caption(contents: Contents) -> str:
     """How to read parallel coordinates."""
-    return (
+    text = (
         "A line is a trial; its colour is its position on the last axis "
         f"({contents.objective.label}, mean over seeds), grey where a run diverged. Drag along an "
         "axis to select trials; drag its name to move it."
     )
+    thinned = len(contents.shown) < contents.result.trials
+    return f"{text} Lines are {_thinned(contents)}." if thinned else text
 
 
 def map_caption(contents: Contents, entry: joint.Map) -> str:
@@ -153,7 +154,7 @@ def map_caption(contents: Contents, entry: joint.Map) -> str:
             "the variance of ranks that lies between groups of their values)."
         )
     if entry.cells is None and len(contents.shown) < contents.result.trials:
-        parts.append(f"Thinned to {len(contents.shown)} of {contents.result.trials} trials.")
+        parts.append(f"Points are {_thinned(contents)}.")
     return " ".join(parts)
 
 
@@ -174,6 +175,11 @@ def run(contents: Contents, metric: Metric, index: int, seed: int) -> str:
         last = f"{metric.label} {scales.number(metric.final[index, seed])}"
     lines = (f"trial {index}, seed {seed}", settings(contents, index), last)
     return "<br>".join(escape(line) for line in lines)
+
+
+def _thinned(contents: Contents) -> str:
+    count = f"{len(contents.shown)} of {contents.result.trials}"
+    return f"of {count} trials, chosen evenly from best to worst"
 
 
 def _over_seeds(what: str, seeds: int) -> str:

@@ -13,7 +13,7 @@ import gdjax.report
 from gdjax.errors import InvalidValue, MissingExtra
 from gdjax.report import contents, curves, scales
 from gdjax.sweep.results import SweepResult
-from gdjax.sweep.stopping import judge
+from gdjax.sweep.stopping import Status, judge
 
 VOID = {"meta", "link", "br"}
 
@@ -86,7 +86,7 @@ CASES = {
     "one trial": lambda: synthetic({"learning_rate": [0.1]}),
     "one seed": lambda: synthetic({"learning_rate": RATES}, seeds=1),
     "one of all": lambda: synthetic({"b1": [0.9]}, seeds=1, steps=1, evaluations=1),
-    "all diverged": lambda: synthetic({"learning_rate": [0.7, 0.9], "b1": [0, 1]}, cliff=0.0),
+    "all diverged": lambda: _lost(synthetic({"learning_rate": [0.7, 0.9], "b1": [0, 1]})),
     "NaN in a metric": lambda: synthetic({"learning_rate": RATES}, nan=True),
     "training loss alone": lambda: synthetic({"learning_rate": RATES}, evaluations=0),
     "a constant": lambda: synthetic({"learning_rate": RATES, "b1": np.full(9, 0.9)}),
@@ -105,6 +105,13 @@ CASES = {
 
 def _shifted(result):
     result.evaluations["heldout_loss"] -= 1
+    return result
+
+
+def _lost(result):
+    result.status[:], result.diverged_at[:] = Status.DIVERGED, 3
+    result.reason = np.full(result.status.shape, "loss is nan")
+    result.traces["loss"][..., 3:] = np.nan
     return result
 
 
@@ -162,9 +169,16 @@ def test_every_case_makes_figures_and_a_page(case, tmp_path):
     assert len(files) == 1 + len(prepared.axes) + 1 + (2 if prepared.maps else 0)
 
 
+def test_a_page_without_a_best_trial_says_so(tmp_path):
+    page = Page(gdjax.report.write(CASES["all diverged"](), tmp_path)[0].read_text())
+    assert "There is no best trial: each has a run that diverged." in page.texts
+
+
 def test_the_same_result_makes_the_same_files_over_an_old_report(tmp_path):
-    first = {f: f.read_bytes() for f in gdjax.report.write(synthetic(GRID), tmp_path)}
-    second = {f: f.read_bytes() for f in gdjax.report.write(synthetic(GRID), tmp_path)}
+    first, second = (
+        {file: file.read_bytes() for file in gdjax.report.write(CASES["points"](), tmp_path)}
+        for _ in range(2)
+    )
     assert first == second
 
 

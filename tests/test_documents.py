@@ -1,0 +1,33 @@
+"""The code in the documents runs as it stands there."""
+
+import pathlib
+import re
+import textwrap
+
+import pytest
+
+ROOT = pathlib.Path(__file__).parents[1]
+
+
+def blocks(document: str) -> list[str]:
+    """Python blocks of a Markdown file; those in a list are indented."""
+    found = re.findall(r"^( *)```python\n(.*?)^\1```", (ROOT / document).read_text(), re.M | re.S)
+    return [textwrap.dedent(code) for _, code in found]
+
+
+@pytest.mark.parametrize("document", ["README.md", ".github/CONTRIBUTING.md"])
+def test_code_blocks_run_one_after_another(document):
+    names = {"__name__": document}
+    assert blocks(document)
+    for code in blocks(document):
+        exec(compile(code, document, "exec", dont_inherit=True), names)
+    for name, value in list(names.items()):
+        if name.startswith("test_"):
+            value()
+
+
+def test_readme_trains_256_optimizers_in_one_program():
+    names = {}
+    exec(blocks("README.md")[0], names)
+    assert names["losses"].shape == (256,)
+    assert names["losses"].min() < 1e-3 < names["losses"].max()
