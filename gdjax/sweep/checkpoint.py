@@ -3,7 +3,6 @@
 import contextlib
 import os
 import pathlib
-import tempfile
 from collections.abc import Iterator
 
 from gdjax.errors import InvalidValue
@@ -15,9 +14,8 @@ def atomic(path: pathlib.Path) -> Iterator[pathlib.Path]:
 
     A process that is killed while writing leaves the old file, or none, never half a file.
     """
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".partial")
-    os.close(handle)
-    temporary = pathlib.Path(name)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    temporary.touch()
     try:
         yield temporary
         with open(temporary, "rb") as file:

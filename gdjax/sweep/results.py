@@ -77,19 +77,21 @@ class SweepResult:
         return self.status.shape[1]
 
     def final(self, name: str) -> np.ndarray:
-        """A metric at the end, ``[trial, seed]``: NaN where the run diverged.
+        """A metric at the end, ``[trial, seed]``: NaN where it or the run is not finite.
 
         The last evaluation; for what is measured at every step, the mean of the last segment.
         """
         if name in self.evaluations:
             values = self.evaluations[name][..., -1]
         elif name in self.traces:
-            values = self.traces[name][..., -self.attributes["segment"] :].mean(axis=-1)
+            last = self.traces[name][..., -self.attributes["segment"] :]
+            values = last.mean(axis=-1, dtype=np.float64)
         else:
             raise InvalidValue(
                 f"no metric {name!r}: {nearest(name, [*self.traces, *self.evaluations])}"
             )
-        return np.where(self.status == Status.DIVERGED, np.nan, values)
+        usable = np.isfinite(values) & (self.status != Status.DIVERGED)
+        return np.where(usable, values, np.nan)
 
     def ranking(
         self, by: str | None = None, mode: Literal["min", "max"] | None = None
@@ -114,8 +116,8 @@ class SweepResult:
         values = self.final(by)[trial]
         if np.isnan(values.mean()):
             raise InvalidValue(
-                "there is no best trial: each has a run that diverged; widen the space towards "
-                "smaller learning rates"
+                f"there is no best trial: each has a run that diverged or whose {by} is not "
+                "finite; widen the space towards smaller learning rates"
             )
         spread = float(values.std(ddof=1)) if self.seeds > 1 else float("nan")
         settings = {k: float(v[trial]) for k, v in self.settings.items() if not np.isnan(v[trial])}

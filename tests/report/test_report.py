@@ -6,6 +6,7 @@ import subprocess
 import sys
 from html.parser import HTMLParser
 
+import matplotlib
 import numpy as np
 import pytest
 
@@ -316,12 +317,21 @@ def test_a_directory_that_is_a_file_is_an_error(tmp_path):
         gdjax.report.write(synthetic({"learning_rate": [0.1]}), tmp_path / "file")
 
 
-def test_importing_the_report_imports_neither_library_and_writing_never_pyplot(tmp_path):
+def test_importing_the_report_imports_neither_library():
     lines = "import sys, gdjax.report; print(sorted({'matplotlib', 'plotly'} & set(sys.modules)))"
     run = subprocess.run(
         [sys.executable, "-c", lines], check=True, capture_output=True, text=True, timeout=120
     )
     assert run.stdout.strip() == "[]"
+
+
+def test_writing_ignores_the_user_s_style_and_leaves_it_alone(tmp_path):
+    result = synthetic({"learning_rate": RATES}, evaluations=0)
+    expected = [file.read_bytes() for file in gdjax.report.write(result, tmp_path)]
+    with matplotlib.rc_context({"font.size": 30, "axes.facecolor": "red"}):
+        before = dict(matplotlib.rcParams)
+        assert [file.read_bytes() for file in gdjax.report.write(result, tmp_path)] == expected
+        assert dict(matplotlib.rcParams) == before
 
 
 @pytest.mark.parametrize(

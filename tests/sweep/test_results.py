@@ -22,7 +22,7 @@ def test_final_is_the_last_evaluation_or_the_mean_of_the_last_segment(result):
     done = result.status == Status.DONE
     last = result.evaluations["size"][..., -1]
     np.testing.assert_array_equal(result.final("size")[done], last[done])
-    mean = result.traces["loss"][..., -20:].mean(axis=-1)
+    mean = result.traces["loss"][..., -20:].mean(axis=-1, dtype=np.float64)
     np.testing.assert_array_equal(result.final("loss")[done], mean[done])
     assert np.isnan(result.final("size")[~done]).all()
     assert 0 < done.sum() < done.size
