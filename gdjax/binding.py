@@ -16,16 +16,7 @@ import numpy as np
 from jax.core import Tracer
 
 from gdjax.errors import InvalidType, InvalidValue
-from gdjax.ranges import (  # noqa: F401
-    Decay,
-    Interval,
-    NonNegative,
-    Positive,
-    PositiveSteps,
-    Real,
-    Steps,
-    interval_of,
-)
+from gdjax.ranges import Interval, interval_of
 
 _signature = functools.lru_cache(maxsize=None)(inspect.signature)
 

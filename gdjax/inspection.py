@@ -7,6 +7,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.core import Tracer
 from jax.tree_util import DictKey, SequenceKey
 
 from gdjax import binding
@@ -162,7 +163,7 @@ def _like(name: str, value: Any, old: Any) -> Any:
             f"{name}: expected a number or an array, got {value!r}; make a new optimizer where "
             "its structure differs"
         )
-    concrete = not isinstance(value, jax.core.Tracer)
+    concrete = not isinstance(value, Tracer)
     if concrete and jnp.issubdtype(old.dtype, jnp.integer) and np.any(np.asarray(value) % 1):
         raise InvalidValue(f"{name} must be a whole number, got {value}")
     if jnp.shape(value) not in ((), jnp.shape(old)):

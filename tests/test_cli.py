@@ -1,6 +1,7 @@
 """The command, run in this process; a subprocess for what only a process has."""
 
 import json
+import pathlib
 import subprocess
 import sys
 
@@ -66,9 +67,8 @@ def test_config_reruns_the_sweep_bit_for_bit(capsys):
     one, two = SweepResult.load("one"), SweepResult.load("two")
     np.testing.assert_array_equal(one.traces["loss"], two.traces["loss"])
     assert one.settings["b1"].tolist() == [0.5, 0.9] * 3
-    assert (
-        json.load(open("one/config.json"))["sweep"] == json.load(open("two/config.json"))["sweep"]
-    )
+    configs = [json.loads(pathlib.Path(d, "config.json").read_text()) for d in ("one", "two")]
+    assert configs[0]["sweep"] == configs[1]["sweep"]
 
 
 def test_the_report_is_written_again(tmp_path, capsys):

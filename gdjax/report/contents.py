@@ -1,7 +1,7 @@
 """What the figures and the page show of a result, worked out once."""
 
 import dataclasses
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
@@ -9,10 +9,8 @@ from gdjax.errors import InvalidValue
 from gdjax.report import joint, scales
 from gdjax.report.curves import Curves, evenly, learning_curves
 from gdjax.report.scales import Scale
+from gdjax.sweep.results import Best, SweepResult
 from gdjax.sweep.stopping import Status
-
-if TYPE_CHECKING:
-    from gdjax.sweep.results import Best, SweepResult
 
 OFF_SCALE, DIVERGED = 0.09, 0.035  # depth of the markers below the bad end of an axis
 RUNS = 2000  # shown as points in a panel of the page; more make a browser slow
@@ -90,8 +88,8 @@ class Profile:
 class Contents:
     """All that a report shows of a result."""
 
-    result: "SweepResult"
-    best: "Best | None"  # None where every trial diverged
+    result: SweepResult
+    best: Best | None  # None where every trial diverged
     order: np.ndarray  # [trial] from best to worst
     shown: np.ndarray  # trials that are shown one by one
     families: list[Family]
@@ -159,7 +157,7 @@ class Contents:
 
 
 @np.errstate(all="ignore")  # runs that diverge overflow
-def prepare(result: "SweepResult") -> Contents:
+def prepare(result: SweepResult) -> Contents:
     """Work out all that a report shows."""
     order = result.ranking()
     shown = evenly(order, max(1, RUNS // result.seeds))
@@ -193,7 +191,7 @@ def prepare(result: "SweepResult") -> Contents:
     )
 
 
-def _best(result: "SweepResult") -> "Best | None":
+def _best(result: SweepResult) -> Best | None:
     try:
         best = result.best()
     except InvalidValue:
@@ -201,13 +199,13 @@ def _best(result: "SweepResult") -> "Best | None":
     return best if np.isfinite(best.mean) else None
 
 
-def _family(result: "SweepResult", name: str) -> Family:
+def _family(result: SweepResult, name: str) -> Family:
     rows = np.flatnonzero(result.family == name)
     varying = [k for k in _ordered(result) if _varies(result.settings[k][rows])]
     return Family(name, rows, varying)
 
 
-def _ordered(result: "SweepResult") -> list[str]:
+def _ordered(result: SweepResult) -> list[str]:
     """Hyperparameters, learning_rate first, the others as they came."""
     return sorted(result.settings, key=lambda name: name != "learning_rate")
 
@@ -216,12 +214,12 @@ def _varies(values: np.ndarray) -> bool:
     return len(np.unique(values[~np.isnan(values)])) > 1
 
 
-def _shown_metrics(result: "SweepResult") -> list[str]:
+def _shown_metrics(result: SweepResult) -> list[str]:
     accuracies = [n for n in (*result.evaluations, *result.traces) if scales.is_accuracy(n)]
     return list(dict.fromkeys([result.attributes["objective"], *accuracies[:2], "loss"]))
 
 
-def _metric(result: "SweepResult", name: str) -> Metric:
+def _metric(result: SweepResult, name: str) -> Metric:
     final = result.final(name).astype(float)
     final[~np.isfinite(final)] = np.nan
     label, everything = scales.label(name), result.evaluations.get(name)
@@ -237,7 +235,7 @@ def _metric(result: "SweepResult", name: str) -> Metric:
 
 
 def _profile(
-    result: "SweepResult", metric: Metric, family: Family, name: str, scale: Scale
+    result: SweepResult, metric: Metric, family: Family, name: str, scale: Scale
 ) -> Profile | None:
     values = result.settings[name][family.rows]
     if np.isnan(values).all():
@@ -266,7 +264,7 @@ def _profile(
 
 
 def _map(
-    result: "SweepResult", families: list[Family], i: int, metric: Metric, shown: np.ndarray
+    result: SweepResult, families: list[Family], i: int, metric: Metric, shown: np.ndarray
 ) -> joint.Map:
     rows, mean = families[i].rows, metric.mean
     settings = {name: result.settings[name][rows] for name in families[i].varying}
@@ -275,7 +273,7 @@ def _map(
 
 
 def _parallels(
-    result: "SweepResult",
+    result: SweepResult,
     families: list[Family],
     i: int,
     axes: dict[str, Scale],

@@ -1,15 +1,12 @@
 """Learning curves: thinned to what an eye can tell apart."""
 
 import dataclasses
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from gdjax.report import scales
 from gdjax.report.scales import Scale
-
-if TYPE_CHECKING:
-    from gdjax.sweep.results import SweepResult
+from gdjax.sweep.results import SweepResult
 
 CURVES = 200  # of all families
 POINTS = 100  # of a curve
@@ -44,7 +41,7 @@ class Curves:
     panels: list[Panel]
 
 
-def learning_curves(result: "SweepResult", order: np.ndarray, families: list[np.ndarray]) -> Curves:
+def learning_curves(result: SweepResult, order: np.ndarray, families: list[np.ndarray]) -> Curves:
     """Thin the curves of a result.
 
     Args:
@@ -71,7 +68,7 @@ def evenly(order: np.ndarray, size: int) -> np.ndarray:
 
 
 def _panel(
-    result: "SweepResult", name: str, trials: np.ndarray, fans: list[np.ndarray], block: int
+    result: SweepResult, name: str, trials: np.ndarray, fans: list[np.ndarray], block: int
 ) -> Panel:
     label = scales.label(name)
     if name in result.evaluations:

@@ -2,18 +2,15 @@
 
 from collections.abc import Iterable, Sequence
 from html import escape
-from typing import TYPE_CHECKING
 
 import numpy as np
 import plotly.io
 import plotly.offline
 
 from gdjax.report import scales, words
+from gdjax.report.charts import Chart
 from gdjax.report.contents import Contents
 from gdjax.sweep.stopping import Status
-
-if TYPE_CHECKING:
-    from gdjax.report.charts import Chart
 
 TOP = 10
 DIVERGED = 50
@@ -46,7 +43,7 @@ th, td { text-align: left; padding: .3rem 1rem .3rem 0; border-bottom: 1px solid
 """
 
 
-def render(contents: Contents, charts: Sequence["Chart"]) -> str:
+def render(contents: Contents, charts: Sequence[Chart]) -> str:
     """The whole page."""
     objective = escape(contents.objective.label)
     parts = [f"<h1>Sweep: {objective}</h1>", _lead(contents), _facts(contents), _ranking(contents)]
@@ -77,7 +74,7 @@ def render(contents: Contents, charts: Sequence["Chart"]) -> str:
 """
 
 
-def _script(i: int, chart: "Chart") -> str:
+def _script(i: int, chart: Chart) -> str:
     figure = plotly.io.to_json(chart.figure, validate=False, engine="json") or ""
     figure = figure.replace("<", "\\u003c")  # it stands in a script
     return f"Plotly.newPlot('plot{i}', {{...{figure}, config: {CONFIG}}});"

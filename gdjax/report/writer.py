@@ -3,16 +3,13 @@
 import importlib.util
 import os
 import pathlib
-from typing import TYPE_CHECKING
 
 from gdjax.errors import InvalidValue, MissingExtra
 from gdjax.sweep import checkpoint
-
-if TYPE_CHECKING:
-    from gdjax.sweep.results import SweepResult
+from gdjax.sweep.results import SweepResult
 
 
-def write(result: "SweepResult", directory: str | os.PathLike) -> list[pathlib.Path]:
+def write(result: SweepResult, directory: str | os.PathLike) -> list[pathlib.Path]:
     """Write figures (PNG) and ``report.html`` of a sweep into a directory.
 
     The figures are chosen by what the result holds: metrics against each hyperparameter that

@@ -1,6 +1,5 @@
 import importlib.util
 import json
-import math
 import re
 import subprocess
 import sys
@@ -12,74 +11,13 @@ import pytest
 
 import gdjax.report
 from gdjax.errors import InvalidValue, MissingExtra
-from gdjax.report import contents, curves, scales
-from gdjax.sweep.results import SweepResult
-from gdjax.sweep.stopping import Status, judge
+from gdjax.report import contents, scales
+from gdjax.sweep.stopping import Status
+from tests.synthetic import GRID, RATES, THREE, synthetic
 
 VOID = {"meta", "link", "br"}
 
 
-def synthetic(
-    settings, family=None, seeds=2, steps=40, evaluations=4, mode="min", cliff=0.5, nan=False
-):
-    """A result as a sweep would measure it: a valley in the learning rate, then a cliff."""
-    trials = len(next(iter(settings.values())))
-    settings = {name: np.asarray(values, float) for name, values in settings.items()}
-    rate = settings.get("learning_rate", np.full(trials, 0.01))
-    rate = np.where(np.isnan(rate), 0.01, rate)
-    rng = np.random.default_rng(0)
-    floor = 0.05 * (1 + np.abs(np.log10(rate / 0.01)))[:, None, None]
-    decay = np.exp(-np.arange(steps) / steps * 4)
-    loss = floor + 2.3 * decay * rng.uniform(0.8, 1.2, (trials, seeds, steps))
-    loss[..., 0] = 2.3
-    wild = np.flatnonzero(rate > cliff)
-    for trial in wild:
-        loss[trial, :, 5:] = np.nan if trial % 2 else 1e30
-    at = np.linspace(steps // evaluations, steps, evaluations).astype(int) if evaluations else None
-    measured = {}
-    if evaluations:
-        measured["heldout_loss"] = loss[..., at - 1]
-        measured["heldout_accuracy"] = 1 / (1 + np.nan_to_num(loss[..., at - 1], posinf=9.0))
-    traces = {"loss": loss.astype(np.float32)}
-    if nan:
-        traces["gradient_norm"] = np.full_like(traces["loss"], np.nan)
-    status, diverged_at, reason = judge(loss, measured)
-    objective = "heldout_loss" if mode == "min" else "heldout_accuracy"
-    attributes = {
-        "objective": objective if evaluations else "loss",
-        "mode": mode,
-        "gdjax": "0.1.0",
-        "jax": "0.10",
-        "device": "1 x cpu (cpu)",
-        "steps": steps,
-        "segment": max(1, steps // 10),
-        "width": 16,
-        "key": 0,
-        "compile_seconds": 1.25,
-        "run_seconds": 2.0,
-    }
-    return SweepResult(
-        family=np.asarray(["adam"] * trials if family is None else family),
-        settings=settings,
-        traces=traces,
-        evaluations=measured,
-        evaluation_steps=np.asarray([]) if at is None else at,
-        status=status,
-        diverged_at=diverged_at,
-        reason=reason,
-        attributes=attributes,
-    )
-
-
-RATES = np.logspace(-4, 0, 9)
-GRID = dict(zip(("learning_rate", "weight_decay"), np.meshgrid(RATES, [0, 1e-3, 0.1]), strict=True))
-GRID = {name: values.ravel() for name, values in GRID.items()}
-NAN = np.full(9, np.nan)
-THREE = {
-    "learning_rate": np.concatenate([RATES, RATES, RATES]),
-    "momentum": np.concatenate([NAN, np.linspace(0, 0.99, 9), NAN]),
-    "delay": np.concatenate([NAN, NAN, np.arange(9)]),
-}
 NASTY = "</script><img src=x onerror=alert(1)>" + "long_name_" * 20 + "$x$ & ünï"
 
 CASES = {
@@ -218,88 +156,6 @@ def test_a_report_of_very_many_trials_is_thinned_and_says_so(tmp_path):
     assert contents.prepare(result).curves.trials.size == 200
 
 
-def test_long_runs_are_thinned_by_means_of_blocks():
-    steps = 100_000
-    result = synthetic({"learning_rate": [0.01, 0.1]}, seeds=1, steps=steps)
-    found = curves.learning_curves(result, np.asarray([0, 1]), [np.asarray([0, 1])])
-    block = steps // curves.POINTS
-    assert found.block == block
-    expected = result.traces["loss"][1, 0].astype(float).reshape(-1, block).mean(axis=1)
-    np.testing.assert_allclose(found.panels[0].lines[1], expected, rtol=1e-12)
-    np.testing.assert_allclose(found.panels[0].x[:2], [(block - 1) / 2, 1.5 * block - 0.5])
-
-
-def test_a_curve_ends_where_the_first_seed_diverges():
-    result = synthetic({"learning_rate": [0.01, 0.1]})
-    result.traces["loss"][0, 1, 20:] = np.inf
-    found = curves.learning_curves(result, np.asarray([1, 0]), [np.asarray([0, 1])])
-    line = found.panels[0].lines[1]
-    assert np.isfinite(line[:20]).all()
-    assert np.isnan(line[20:]).all()
-
-
-def test_a_line_is_the_mean_over_seeds_where_one_hyperparameter_varies():
-    result = synthetic({"learning_rate": RATES[::-1], "b1": np.full(9, 0.9)})
-    profile = contents.prepare(result).profiles["learning_rate"][0][0]
-    final = result.final("heldout_loss")[::-1]
-    np.testing.assert_array_equal(profile.x, RATES)
-    np.testing.assert_allclose(profile.centre, final.mean(axis=1))
-    np.testing.assert_array_equal(profile.low, final.min(axis=1))
-    assert profile.best is None
-
-
-def test_bins_show_their_best_and_median_trial_where_several_vary():
-    result = synthetic({"learning_rate": [0.01, 0.1, 1.0] * 3, "b1": np.repeat([0, 0.5, 0.9], 3)})
-    cost = np.asarray([1, 5, np.nan, 2, 4, np.nan, 3, 6, 7.0])
-    result.evaluations["heldout_loss"][:] = cost[:, None, None]
-    profile = contents.prepare(result).profiles["learning_rate"][0][0]
-    np.testing.assert_array_equal(profile.x, [0.01, 0.1, 1.0])
-    np.testing.assert_array_equal(profile.best, [1, 4, 7])
-    np.testing.assert_array_equal(profile.centre, [2, 5, np.nan])  # diverged counts as worst
-
-
-def test_a_loss_that_explodes_does_not_stretch_the_axis():
-    result = synthetic({"learning_rate": RATES}, cliff=0.2)
-    metric = contents.prepare(result).objective
-    assert metric.final.max() > 1e29 or np.isnan(metric.final).any()
-    assert metric.scale.high < 1000
-    assert metric.scale.log
-
-
-@pytest.mark.parametrize(
-    ("values", "log", "zero"),
-    [
-        ([1e-4, 1e-2], True, None),
-        ([1.0, 10.0], False, None),
-        ([0.0, 1e-3, 1e-1], True, 1e-4),
-        ([0.0, 1e-3], False, None),
-        ([-1.0, 1.0, 1000.0], False, None),
-        ([3.0], False, None),
-        ([0.5, np.nan, 0.9], False, None),
-    ],
-)
-def test_scales_of_hyperparameters(values, log, zero):
-    scale = scales.hyperparameter_scale("a", np.asarray(values))
-    known = np.asarray(values)[~np.isnan(values)]
-    placed = scale.place(known)
-    assert scale.log == log
-    assert scale.zero == (None if zero is None else pytest.approx(zero))
-    assert scale.low < placed.min() <= placed.max() < scale.high
-    units = scale.unit(known)
-    assert ((units >= 0) & (units <= 1)).all()
-
-
-def test_a_grid_is_a_map_of_cells_and_the_telling_hyperparameters_are_chosen():
-    rates, idle, decay = np.meshgrid([1e-3, 1e-2, 1e-1], [1, 2], [0, 1], indexing="ij")
-    settings = {"idle": idle.ravel(), "decay": decay.ravel(), "learning_rate": rates.ravel()}
-    result = synthetic(settings)
-    cost = np.log10(rates.ravel()) ** 2 + 0.5 * decay.ravel() + 0.01 * idle.ravel()
-    result.evaluations["heldout_loss"][:] = cost[:, None, None]
-    entry = contents.prepare(result).maps[0]
-    assert (entry.x, entry.y) == ("learning_rate", "decay")
-    np.testing.assert_allclose(entry.cells, [[9.01, 4.01, 1.01], [9.51, 4.51, 1.51]])
-
-
 @pytest.mark.parametrize("missing", ["matplotlib", "plotly"])
 def test_a_missing_package_is_said_before_anything_is_written(missing, tmp_path, monkeypatch):
     find = importlib.util.find_spec
@@ -332,11 +188,3 @@ def test_writing_ignores_the_user_s_style_and_leaves_it_alone(tmp_path):
         before = dict(matplotlib.rcParams)
         assert [file.read_bytes() for file in gdjax.report.write(result, tmp_path)] == expected
         assert dict(matplotlib.rcParams) == before
-
-
-@pytest.mark.parametrize(
-    ("mean", "spread", "text"),
-    [(0.0876049, 0.0152469, "0.0876 ± 0.015"), (1.0, math.nan, "1"), (math.nan, math.nan, "")],
-)
-def test_a_measurement_is_written_with_its_spread(mean, spread, text):
-    assert scales.measured(mean, spread) == text
