@@ -1,6 +1,6 @@
 """The layers of the library: who may import whom, and how long a file may be.
 
-The list is DESIGN's section 4, as far as it exists. A new file is added to it where it belongs.
+The list is the architecture of the contributor's guide; a new file is added where it belongs.
 """
 
 import ast
