@@ -7,7 +7,7 @@ equal structures; they stack, and they share one compiled program.
 
 import functools
 import inspect
-from collections.abc import Callable, Hashable, Iterator, Mapping
+from collections.abc import Callable, Hashable, Mapping
 from typing import Any, NamedTuple
 
 import jax
@@ -18,7 +18,7 @@ from jax.core import Tracer
 from gdjax.errors import InvalidType, InvalidValue
 from gdjax.ranges import Interval, interval_of
 
-_signature = functools.lru_cache(maxsize=None)(inspect.signature)
+_signature = functools.lru_cache(maxsize=1024)(inspect.signature)
 
 
 class ChildKey(NamedTuple):
@@ -110,12 +110,31 @@ class Bound:
         return f"{self.name}({', '.join(shown)})"
 
 
+@jax.tree_util.register_pytree_with_keys_class
+class Schedule(Bound):
+    """A function of the step with its constants bound: it stands where a hyperparameter does."""
+
+    __slots__ = ()
+
+    @classmethod
+    def of(cls, function: Callable[[Any], Any]) -> "Schedule":
+        """A schedule from any function of the step; without leaves where it is not a pytree."""
+        if isinstance(function, Schedule):
+            return function
+        if isinstance(function, Bound):
+            return cls(function.function, function.leaves, function.structure, function.label)
+        if jax.tree_util.all_leaves([function]):
+            return cls(function)
+        return cls(_call, {"schedule": _as_leaves(function, None)})
+
+
 def bind(function: Callable[..., Any], **hyperparameters: Any) -> Bound:
     """Bind hyperparameters to a pure function: numbers as leaves, the rest as structure.
 
     Numbers, arrays, schedules, PRNG keys and trees of them become leaves; ``bool``, ``str``,
     ``None``, dtypes and other callables become part of the structure. An annotation such as
-    :data:`Decay` gives a range, which concrete values are held to.
+    :data:`gdjax.ranges.Decay` gives a range, which concrete values are held to. A number that
+    must be structure, such as a shape, is bound by ``Bound(function, structure={"size": 3})``.
 
     Raises:
       InvalidValue: a value outside its range.
@@ -129,19 +148,23 @@ def bind(function: Callable[..., Any], **hyperparameters: Any) -> Bound:
     name = Bound(function).name
     parameters = _signature(function).parameters
     leaves, structure = {}, {}
-    for key, value in hyperparameters.items():
+    for key in hyperparameters:
         if key not in parameters:
             raise InvalidType(f"{name} has no argument {key!r}; it has {', '.join(parameters)}")
+    for key in (key for key in parameters if key in hyperparameters):
+        value, default = hyperparameters[key], parameters[key].default
         interval = interval_of(function, key)
-        default = parameters[key].default
-        if is_numeric(value) or (interval and callable(value)):
-            if isinstance(default, (bool, str)):
+        flag = isinstance(default, (bool, str))
+        known = interval or (isinstance(default, (int, float)) and not flag)
+        if known and callable(value):
+            value = Schedule.of(value)
+        if is_numeric(value):
+            if flag:
                 raise InvalidType(
                     f"{name}: {key} is structural (it decides what is computed), got "
                     f"{_show(value)}; pass a Python {type(default).__name__}. To compare several "
                     "in a sweep make each a family: {'a': lambda ...: ..., 'b': lambda ...: ...}"
                 )
-            known = interval or isinstance(default, (int, float))
             integer = interval.integer if interval else isinstance(default, int)
             leaves[key] = _as_leaves(value, integer if known else None)
             if interval:
@@ -199,25 +222,14 @@ def check_range(what: str, value: Any, interval: Interval) -> None:
             raise InvalidValue(f"{what} must be {interval}, got {bad!s}")
 
 
-def bounds(tree: Any) -> Iterator[Bound]:
-    """Every ``Bound`` in ``tree``, outer ones first."""
-    for leaf in jax.tree.leaves(tree, is_leaf=is_bound):
-        if is_bound(leaf):
-            yield leaf
-            yield from bounds(leaf.leaves)
-
-
-def check(tree: Any) -> None:
-    """Hold every concrete hyperparameter in ``tree`` to its range: what vmap could not check."""
-    for bound in bounds(tree):
-        for name, value in bound.leaves.items():
-            if interval := interval_of(bound.function, name):
-                check_range(f"{bound.name}: {name}", value, interval)
-
-
 def is_bound(x: Any) -> bool:
     """Whether ``x`` is a ``Bound``: the usual ``is_leaf``."""
     return isinstance(x, Bound)
+
+
+def is_schedule(x: Any) -> bool:
+    """Whether ``x`` is a schedule."""
+    return isinstance(x, Schedule)
 
 
 def is_numeric(value: Any) -> bool:
@@ -228,14 +240,9 @@ def is_numeric(value: Any) -> bool:
 
 
 def _as_leaves(value: Any, integer: bool | None) -> Any:
-    if callable(value) and not is_numeric(value):
-        return Bound(value)  # a schedule made elsewhere: no leaves, compared by identity
-    leaves = jax.tree.map(
+    return jax.tree.map(
         lambda x: x if is_bound(x) else _as_array(x, integer), value, is_leaf=is_bound
     )
-    if callable(value) and not is_bound(value):  # a schedule that is itself a pytree
-        return Bound(_call, {"schedule": leaves})
-    return leaves
 
 
 def _call(count: Any, schedule: Callable[[Any], Any]) -> Any:

@@ -125,11 +125,13 @@ def rerun(directory: str, /, out: str | None = None) -> None:
         raise InvalidValue(f"{directory} holds no {CONFIG_FILE}, which says how to run it again")
     config = json.loads(path.read_text())["sweep"]
     after = _sweep_and_report(Config(**config), out)
+    measured = [result.traces | result.evaluations for result in (before, after)]
     same = all(
-        np.array_equal(values, after.traces[name], equal_nan=True)
-        for name, values in before.traces.items()
+        np.array_equal(values, measured[1][name], equal_nan=True)
+        for name, values in measured[0].items()
     )
-    print(f"every loss of every step is bit-equal to {directory}: {'yes' if same else 'no'}")
+    print(f"every number is bit-equal to those in {directory}: {'yes' if same else 'no'}")
+    sys.exit(0 if same else 1)
 
 
 def write_report(directory: str, /) -> None:
@@ -165,7 +167,7 @@ def _sweep_and_report(config: Config, out: str | None) -> SweepResult:
     task = _load_task(config.task)
     factories = {n: _load_factory(n) for n in config.optimizer.split(",")}
     space = {name: _parse(name, spec) for name, spec in config.space.items()}
-    directory = checkpoint.claim(out or _new_directory(config.task), RESULTS_FILE)
+    directory = pathlib.Path(out or _new_directory(config.task))
     result = sweep(
         task,
         factories,

@@ -11,9 +11,10 @@ from jax.core import Tracer
 from jax.tree_util import DictKey, SequenceKey
 
 from gdjax import binding
-from gdjax.binding import ChildKey
+from gdjax.binding import Bound, ChildKey, is_schedule
 from gdjax.errors import InvalidType, InvalidValue, nearest
-from gdjax.transformation import GradientTransformation, ScheduledState, is_schedule
+from gdjax.ranges import interval_of
+from gdjax.transformation import GradientTransformation, ScheduledState
 
 
 def hyperparameters(optimizer: GradientTransformation, state: Any = None) -> dict[str, Any]:
@@ -84,8 +85,24 @@ def replace(optimizer: GradientTransformation, /, **changes: Any) -> GradientTra
         return jax.tree.structure(half).unflatten(leaves)
 
     result = GradientTransformation(changed(optimizer.init), changed(optimizer.update))
-    binding.check(result)
+    check(result)
     return result
+
+
+def check(tree: Any) -> None:
+    """Hold every concrete hyperparameter in ``tree`` to its range: what vmap could not check."""
+    for bound in _bounds(tree):
+        for name, value in bound.leaves.items():
+            if interval := interval_of(bound.function, name):
+                binding.check_range(f"{bound.name}: {name}", value, interval)
+
+
+def _bounds(tree: Any) -> Iterator[Bound]:
+    """Every ``Bound`` in ``tree``, outer ones first."""
+    for leaf in jax.tree.leaves(tree, is_leaf=binding.is_bound):
+        if binding.is_bound(leaf):
+            yield leaf
+            yield from _bounds(leaf.leaves)
 
 
 def _check_kind(optimizer: Any) -> None:
@@ -163,8 +180,8 @@ def _like(name: str, value: Any, old: Any) -> Any:
             f"{name}: expected a number or an array, got {value!r}; make a new optimizer where "
             "its structure differs"
         )
-    concrete = not isinstance(value, Tracer)
-    if concrete and jnp.issubdtype(old.dtype, jnp.integer) and np.any(np.asarray(value) % 1):
+    dtype, concrete = jnp.result_type(old), not isinstance(value, Tracer)
+    if concrete and jnp.issubdtype(dtype, jnp.integer) and np.any(np.asarray(value) % 1):
         raise InvalidValue(f"{name} must be a whole number, got {value}")
     if jnp.shape(value) not in ((), jnp.shape(old)):
         raise InvalidValue(
@@ -172,5 +189,5 @@ def _like(name: str, value: Any, old: Any) -> Any:
             f"{jnp.shape(value)}; stack optimizers with jax.vmap to get an axis more"
         )
     if isinstance(value, jax.Array):
-        return jnp.broadcast_to(value, jnp.shape(old)).astype(old.dtype)
-    return np.broadcast_to(np.asarray(value, old.dtype), jnp.shape(old))[()]
+        return jnp.broadcast_to(value, jnp.shape(old)).astype(dtype)
+    return np.broadcast_to(np.asarray(value, dtype), jnp.shape(old))[()]

@@ -12,7 +12,7 @@ from typing import Annotated, Any, NamedTuple
 
 import numpy as np
 
-_type_hints = functools.lru_cache(maxsize=None)(typing.get_type_hints)
+_type_hints = functools.lru_cache(maxsize=1024)(typing.get_type_hints)
 
 
 class Interval(NamedTuple):

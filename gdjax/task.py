@@ -7,7 +7,6 @@ from typing import Any, Literal
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jax.core import Tracer
 
 from gdjax.binding import Bound
@@ -24,7 +23,8 @@ class Task:
     """A training problem, independent of the optimizer.
 
     Its functions are bindings (:func:`gdjax.bind`), so the data and any number in them, such as
-    a dropout rate or an L2 coefficient, are leaves; plain functions are taken as they are.
+    a dropout rate or an L2 coefficient, are leaves; plain functions are taken as they are. They
+    must be pure: what one reads from outside is fixed when it is first compiled.
 
     Args:
       init: ``init(key) -> params``.
@@ -42,6 +42,7 @@ class Task:
     ...     batch=lambda key, step: jnp.zeros(2),
     ... )
     >>> task.check()
+    {'loss'}
     """
 
     init: Callable[[jax.Array], Any]
@@ -57,31 +58,36 @@ class Task:
             if callable(function) and jax.tree_util.all_leaves([function]):
                 object.__setattr__(self, name, Bound(function))
 
-    def check(self) -> None:
+    def check(self) -> set[str]:
         """Raise where a function is missing or returns what it must not, before any long work.
 
         Nothing is compiled; the first batch is made.
 
+        Returns:
+          The names of all that is measured.
+
         Raises:
           InvalidType: a part that is not a function, or returns the wrong kind.
-          InvalidValue: a loss that is not a scalar, data with NaN or infinity, an objective that
-            is not measured.
+          InvalidValue: a loss that is not a scalar, data with NaN, an objective that is not
+            measured, a name that is used twice.
         """
         for name in ("init", "loss", "batch"):
             if not callable(getattr(self, name)):
                 raise InvalidType(f"Task.{name} must be a function, got {getattr(self, name)!r}")
         if self.mode not in ("min", "max"):
             raise InvalidValue(f"Task.mode must be 'min' or 'max', got {self.mode!r}")
-        _check_finite("the task's data", self)
+        _check_data("the task's data", self)
         key = jax.random.key(0)
         batch = self.batch(key, jnp.zeros((), jnp.int32))
-        _check_finite("the first batch", batch)
+        _check_data("the first batch", batch)
         params = jax.eval_shape(self.init, key)
         loss, metrics = jax.eval_shape(self.loss_and_metrics, params, batch, key)
         _check_scalars("loss", {"loss": loss})
         _check_scalars("loss", metrics)
         if not jnp.issubdtype(loss.dtype, jnp.floating):
             raise InvalidType(f"Task.loss must return a real number, got {loss.dtype}")
+        if "loss" in metrics:
+            raise InvalidValue("Task.loss returns the loss first; leave 'loss' out of its metrics")
         measured = {"loss", *metrics}
         if self.evaluate is not None:
             evaluation = jax.eval_shape(self.evaluate, params)
@@ -94,6 +100,7 @@ class Task:
                 f"Task.objective is {self.objective!r}, which is not measured; "
                 f"choose one of {', '.join(sorted(measured))}"
             )
+        return measured
 
     def loss_and_metrics(self, params: Any, batch: Any, key: jax.Array) -> tuple[Any, dict]:
         """The loss, and its metrics where there are any."""
@@ -112,13 +119,11 @@ def _check_scalars(function: str, metrics: Any) -> None:
             )
 
 
-def _check_finite(what: str, tree: Any) -> None:
+def _check_data(what: str, tree: Any) -> None:
     for path, leaf in jax.tree_util.tree_flatten_with_path(tree)[0]:
-        if isinstance(leaf, Tracer) or not jnp.issubdtype(jnp.result_type(leaf), jnp.inexact):
-            continue
-        bad = int(np.sum(~np.isfinite(np.asarray(leaf, np.complex128))))
-        if bad:
+        inexact = jnp.issubdtype(jnp.result_type(leaf), jnp.inexact)
+        if inexact and not isinstance(leaf, Tracer) and (bad := int(jnp.isnan(leaf).sum())):
             raise InvalidValue(
-                f"{what}{jax.tree_util.keystr(path)} holds {bad} values that are NaN or infinite; "
-                "remove or replace them"
+                f"{what}{jax.tree_util.keystr(path)} holds NaN in {bad} places; remove or "
+                "replace it"
             )

@@ -61,7 +61,7 @@ def train(
 
 def as_key(key: jax.Array | int) -> jax.Array:
     """A PRNG key from a key or a seed."""
-    return jax.random.key(key) if isinstance(key, int) else key
+    return key if isinstance(key, jax.Array) else jax.random.key(int(key))
 
 
 def start(task: Task, optimizer: optax.GradientTransformation, key: jax.Array) -> Run:

@@ -16,7 +16,7 @@ import numpy as np
 import optax
 
 from gdjax import binding, trees
-from gdjax.binding import Bound
+from gdjax.binding import Bound, is_schedule
 from gdjax.errors import InvalidType, InvalidValue
 
 apply_updates = optax.apply_updates
@@ -179,24 +179,20 @@ def identity(updates: Any, state: optax.EmptyState, params: Any) -> tuple:
     return updates, state
 
 
-def is_schedule(x: Any) -> bool:
-    """Whether a bound value is a schedule, rather than a transformation's update."""
-    return isinstance(x, Bound) and not isinstance(x, Update)
-
-
 def _at(count: Any, leaves: dict[str, Any], dtype: np.dtype) -> dict[str, Any]:
     """Hyperparameters at a step, real ones in the dtype in which the rule computes."""
 
     def value(leaf: Any) -> Any:
-        if isinstance(leaf, Update):
+        leaf = leaf(count) if is_schedule(leaf) else leaf
+        if isinstance(leaf, Bound):
             return leaf
-        leaf = jnp.asarray(leaf(count)) if is_schedule(leaf) else leaf
-        return jnp.asarray(leaf, dtype) if jnp.issubdtype(leaf.dtype, jnp.floating) else leaf
+        real = jnp.issubdtype(jnp.result_type(leaf), jnp.floating)
+        return jnp.asarray(leaf, dtype if real else None)
 
     return jax.tree.map(value, leaves, is_leaf=binding.is_bound)
 
 
-@functools.cache
+@functools.lru_cache(maxsize=1024)
 def _extra_names(rule: Callable[..., Any]) -> tuple[frozenset[str], frozenset[str], bool]:
     """The extras that a rule takes, those it cannot do without, and whether it takes any."""
     parameters = inspect.signature(rule).parameters.values()

@@ -5,12 +5,14 @@ keeps the dtype law: whatever comes in as bfloat16 or float16 is computed in flo
 result is cast once, to the dtype of the leaf whose place it takes.
 """
 
+import functools
 from collections.abc import Callable
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.core import Tracer
 
 from gdjax.errors import InvalidType, InvalidValue
 
@@ -29,8 +31,8 @@ def map_leaves(leaf: Callable[..., Any], *trees: Any, given: tuple[Any, ...] = (
     """Apply ``leaf`` to corresponding leaves; every tree passed by position comes back.
 
     Args:
-      leaf: function of one leaf of each tree, then one of each tree in ``given``. It returns
-        one array for each tree in ``trees`` (a tuple, or the array where there is one tree).
+      leaf: pure function of one leaf of each tree, then one of each tree in ``given``. It
+        returns one array for each tree in ``trees`` (a tuple, or the array where there is one).
       *trees: trees of one structure, the updates first. Where the updates hold ``None``,
         nothing is computed and every tree keeps what it has.
       given: trees that are only read.
@@ -47,8 +49,11 @@ def map_leaves(leaf: Callable[..., Any], *trees: Any, given: tuple[Any, ...] = (
     """
     leaves, treedef = jax.tree.flatten(trees[0], is_leaf=_is_none)
     others = [_flatten_like(trees[0], treedef, tree) for tree in (*trees[1:], *given)]
+    compute = functools.partial(_compute, leaf, len(trees))
+    if any(isinstance(x, Tracer) for x in leaves):
+        compute = jax.jit(compute, inline=True)  # leaves of one shape are traced once
     rows = [
-        row[: len(trees)] if row[0] is None else _compute(leaf, row, len(trees))
+        row[: len(trees)] if row[0] is None else compute(*row)
         for row in zip(leaves, *others, strict=True)
     ]
     columns = zip(*rows, strict=True) if rows else [()] * len(trees)
@@ -142,7 +147,7 @@ def global_norm(tree: Any) -> jax.Array:
     return sqrt(sum(squares, start=jnp.zeros((), dtype)))
 
 
-def _compute(leaf: Callable[..., Any], row: tuple, outputs: int) -> tuple:
+def _compute(leaf: Callable[..., Any], outputs: int, *row: Any) -> tuple:
     results = leaf(*map(_widen, row))
     results = results if outputs > 1 else (results,)
     return tuple(map(_cast, results, row[:outputs]))

@@ -36,7 +36,7 @@ def _own_directory(tmp_path, monkeypatch):
     monkeypatch.delitem(sys.modules, "my_problem", raising=False)
 
 
-def gdjax(*arguments, capsys=None):
+def gdjax(*arguments):
     cli.main([str(argument) for argument in arguments])
 
 
@@ -62,8 +62,10 @@ def test_a_sweep_of_ones_own_task_writes_everything_and_says_what_it_found(tmp_p
 
 def test_config_reruns_the_sweep_bit_for_bit(capsys):
     gdjax("sweep", "my_problem:make", *SMALL, "--set", "b1=0.5,0.9", "--key", 3, "--out", "one")
-    gdjax("rerun", "one", "--out", "two")
-    assert "every loss of every step is bit-equal to one: yes" in capsys.readouterr().out
+    with pytest.raises(SystemExit) as stop:
+        gdjax("rerun", "one", "--out", "two")
+    assert stop.value.code == 0
+    assert "every number is bit-equal to those in one: yes" in capsys.readouterr().out
     one, two = SweepResult.load("one"), SweepResult.load("two")
     np.testing.assert_array_equal(one.traces["loss"], two.traces["loss"])
     assert one.settings["b1"].tolist() == [0.5, 0.9] * 3
@@ -114,7 +116,7 @@ def test_specs(spec, expected):
         (["my_problem:number"], "must be a gdjax.Task or a function that makes one, got 3"),
         (["no_such:task"], "no module 'no_such'"),
         (["my_problem:broken"], "Task.loss: loss must be a scalar, got shape (3,)"),
-        (["my_problem:not_finite"], "the first batch holds 1 values that are NaN or infinite"),
+        (["my_problem:not_finite"], "the first batch holds NaN in 1 places"),
         (["my_problem:task", "--optimizer", "adma"], "no optimizer 'adma': did you mean adam"),
         (["my_problem:task", "--learning-rate", "lg:1:2"], "learning_rate: cannot read 'lg:1:2'"),
         (["my_problem:task", "--learning-rate", "log:1:0.1"], "learning_rate: LogUniform needs"),
@@ -122,8 +124,11 @@ def test_specs(spec, expected):
         (["my_problem:task", "--weight-decay", "0.1"], "adam: no hyperparameter 'weight_decay'"),
         (["my_problem:task", "--set", "b1"], "--set takes NAME=SPEC"),
         (["my_problem:task", "--set", "nesterov=0,1"], "nesterov is structural"),
-        (["my_problem:task", "--trials", "0"], "trials of at least 1, got 0"),
-        (["my_problem:task", "--steps", "0"], "steps must be a whole number of at least 1, got 0"),
+        (
+            ["my_problem:task", "--trials", "0"],
+            "trials must be a whole number of at least 1",
+        ),
+        (["my_problem:task", "--steps", "0"], "steps must be a whole number of at least 1"),
     ],
 )
 def test_what_is_wrong_is_one_message_and_status_2(arguments, message, capsys, tmp_path):
@@ -134,7 +139,7 @@ def test_what_is_wrong_is_one_message_and_status_2(arguments, message, capsys, t
     assert said.startswith("gdjax: ")
     assert message in said
     assert said.count("\n") == 1
-    assert not list(tmp_path.glob("runs/*/*"))
+    assert not (tmp_path / "runs").exists()
 
 
 def test_a_directory_with_another_sweep_is_refused_and_left_alone(capsys, tmp_path):
@@ -155,6 +160,7 @@ def test_a_missing_extra_is_told(monkeypatch, capsys):
 
 
 def test_the_command_is_installed_and_a_wrong_option_has_no_traceback():
-    run = subprocess.run(["gdjax", "sweep", "--no-such"], capture_output=True, text=True)
+    command = pathlib.Path(sys.executable).with_name("gdjax")
+    run = subprocess.run([command, "sweep", "--no-such"], capture_output=True, text=True)
     assert run.returncode == 2
     assert "Traceback" not in run.stdout + run.stderr

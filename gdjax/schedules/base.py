@@ -6,12 +6,14 @@ from typing import Any, Concatenate, ParamSpec
 import jax
 
 from gdjax import binding
-from gdjax.binding import Bound
+from gdjax.binding import Bound, Schedule, is_schedule
+from gdjax.errors import InvalidType
+from gdjax.ranges import interval_of
 
 P = ParamSpec("P")
 
 
-def schedule(rule: Callable[Concatenate[Any, P], jax.Array]) -> Callable[P, Bound]:
+def schedule(rule: Callable[Concatenate[Any, P], jax.Array]) -> Callable[P, Schedule]:
     """Turn a pure function of ``count`` and constants into a factory of schedules.
 
     >>> from gdjax.ranges import Real
@@ -21,5 +23,15 @@ def schedule(rule: Callable[Concatenate[Any, P], jax.Array]) -> Callable[P, Boun
     >>> float(ramp(2.0)(3))
     6.0
     """
-    signature = binding.factory_signature(rule, skip=1, returns=Bound)
-    return binding.factory(rule, signature, lambda bound: bound)
+
+    def make(bound: Bound) -> Schedule:
+        for name, value in bound.leaves.items():
+            if is_schedule(value) and interval_of(rule, name):
+                raise InvalidType(
+                    f"{bound.name}: {name} must be a number, got the schedule {value!r}; "
+                    "put schedules one after another with join_schedules"
+                )
+        return Schedule.of(bound)
+
+    signature = binding.factory_signature(rule, skip=1, returns=Schedule)
+    return binding.factory(rule, signature, make)

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.core import Tracer
 
-from gdjax.binding import Bound
+from gdjax.binding import Schedule
 from gdjax.errors import InvalidType, InvalidValue
 from gdjax.ranges import NonNegative, Positive, PositiveSteps, Real, Steps
 from gdjax.schedules.base import schedule
@@ -21,7 +21,9 @@ from gdjax.schedules.single import (
 )
 
 
-def join_schedules(schedules: Sequence[Callable[[Any], Any]], boundaries: Sequence[Steps]) -> Bound:
+def join_schedules(
+    schedules: Sequence[Callable[[Any], Any]], boundaries: Sequence[Steps]
+) -> Schedule:
     """One schedule after another.
 
     ``schedules[i](count - boundaries[i - 1])`` from ``boundaries[i - 1]`` until before
@@ -50,7 +52,7 @@ def join_schedules(schedules: Sequence[Callable[[Any], Any]], boundaries: Sequen
             f"join_schedules: {len(schedules)} schedules need one boundary less, got "
             f"{len(boundaries)}: pass the first step of each schedule but the first"
         )
-    parts = tuple(part if isinstance(part, Bound) else Bound(part) for part in schedules)
+    parts = tuple(map(Schedule.of, schedules))
     if len(parts) == 1:
         return parts[0]
     joined = _join_schedules(parts, tuple(boundaries))
@@ -61,7 +63,7 @@ def join_schedules(schedules: Sequence[Callable[[Any], Any]], boundaries: Sequen
 
 @schedule
 def _join_schedules(
-    count: Any, schedules: tuple[Bound, ...], boundaries: tuple[Steps, ...]
+    count: Any, schedules: tuple[Schedule, ...], boundaries: tuple[Steps, ...]
 ) -> jax.Array:
     # Outside its own steps a schedule is held at their ends: its value there is not used, but
     # an infinite one would make the derivatives NaN.
@@ -101,7 +103,7 @@ def warmup_cosine_decay_schedule(
     decay_steps: PositiveSteps,
     end_value: Real = 0.0,
     exponent: NonNegative = 1.0,
-) -> Bound:
+) -> Schedule:
     """Linear warm-up, then cosine decay.
 
     :func:`linear_schedule` from ``init_value`` to ``peak_value`` in ``warmup_steps``, then

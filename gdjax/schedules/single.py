@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from gdjax.binding import Bound
+from gdjax.binding import Schedule
 from gdjax.ranges import NonNegative, Positive, PositiveSteps, Real, Steps
 from gdjax.schedules.base import schedule
 
@@ -86,7 +86,7 @@ def linear_schedule(
 
 def piecewise_constant_schedule(
     init_value: Real, boundaries_and_scales: Mapping[int, NonNegative] | None = None
-) -> Bound:
+) -> Schedule:
     """Constant between steps at which the value is multiplied by a scale.
 
     ``init_value`` times the product of the scales whose step is at most ``count``.

@@ -25,7 +25,7 @@ def atomic(path: pathlib.Path) -> Iterator[pathlib.Path]:
         temporary.unlink(missing_ok=True)
 
 
-def claim(directory: str | os.PathLike, results: str) -> pathlib.Path:
+def prepare(directory: str | os.PathLike, results: str) -> pathlib.Path:
     """Make ``directory`` ready for a sweep.
 
     Args:

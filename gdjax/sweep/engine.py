@@ -12,7 +12,7 @@ import importlib.util
 import os
 import platform
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import jax
@@ -20,10 +20,10 @@ import numpy as np
 
 from gdjax.errors import InvalidType, InvalidValue, MissingExtra, nearest
 from gdjax.sweep import checkpoint, families
-from gdjax.sweep.execution import Plan, compile_program, measure
+from gdjax.sweep.execution import Plan, Program, compile_program, measure
 from gdjax.sweep.families import Factory, Family
 from gdjax.sweep.progress import Progress
-from gdjax.sweep.results import RESULTS_FILE, Rerun, SweepResult
+from gdjax.sweep.results import RESERVED, RESULTS_FILE, Rerun, SweepResult
 from gdjax.sweep.space import Method, Space
 from gdjax.sweep.stopping import judge
 from gdjax.sweep.width import choose_width
@@ -47,7 +47,8 @@ def sweep(
     """Train many settings of an optimizer at once, each with several seeds.
 
     Args:
-      task: what is trained.
+      task: what is trained. Its functions are pure: what they read from outside is fixed when
+        the program is first compiled.
       optimizer: makes an optimizer from the hyperparameters that its signature names, such as
         ``gdjax.adam``; or several such families by name, each of which takes the dimensions of
         the space that it names.
@@ -83,8 +84,10 @@ def sweep(
     >>> result.best().settings
     {'learning_rate': 0.5}
     """
-    for name, value in {"seeds": seeds, "steps": steps, "segment": segment or 1}.items():
-        if not isinstance(value, int) or value < 1:
+    counts = {"trials": trials, "seeds": seeds, "steps": steps, "width": width, "segment": segment}
+    for name, value in counts.items():
+        optional = name in ("trials", "width", "segment")
+        if not (isinstance(value, int) and value >= 1) and not (optional and value is None):
             raise InvalidValue(f"{name} must be a whole number of at least 1, got {value!r}")
     if not isinstance(key, int):
         raise InvalidType(f"key must be an int, the seed of the whole sweep, got {key!r}")
@@ -92,9 +95,9 @@ def sweep(
         raise InvalidType(f"task must be a gdjax.Task, got {task!r}")
     space = space if isinstance(space, Space) else Space(space)
     drawn = families.draw(families.by_name(optimizer), space, method, trials, key)
-    task.check()
+    _check_names(space.dimensions, task.check())
     plan = Plan(
-        task=task,
+        task=jax.device_put(task),
         seeds=seeds,
         steps=steps,
         segment=min(segment or _default_segment(steps), steps),
@@ -105,7 +108,7 @@ def sweep(
         for package in ("xarray", "h5netcdf"):
             if importlib.util.find_spec(package) is None:
                 raise MissingExtra("sweep(directory=...)", "sweep")
-        checkpoint.claim(directory, RESULTS_FILE)
+        checkpoint.prepare(directory, RESULTS_FILE)
     result = _run(plan, drawn, progress)
     if directory is not None:
         result.save(directory)
@@ -115,7 +118,7 @@ def sweep(
 def reconnect(
     result: SweepResult, task: Task, optimizer: Factory | Mapping[str, Factory]
 ) -> SweepResult:
-    """Give a loaded result its task and optimizers again, so that ``rerun`` works.
+    """Give a loaded result its task and optimizers again, so that ``rerun`` works; compiles.
 
     The bits are the sweep's where gdjax, JAX and the kind of device are the sweep's.
 
@@ -133,8 +136,9 @@ def reconnect(
         settings = {k: v for k, v in rows.items() if not np.isnan(v).any()}
         again.append(families.make(name, factories[name], settings))
     numbers = {name: result.attributes[name] for name in ("steps", "segment", "width", "key")}
-    plan = Plan(task=task, seeds=result.seeds, **numbers)
-    return dataclasses.replace(result, again=functools.partial(_rerun, plan, again))
+    plan = Plan(task=jax.device_put(task), seeds=result.seeds, **numbers)
+    programs = [compile_program(plan, family) for family in again]
+    return dataclasses.replace(result, again=functools.partial(_rerun, plan, again, programs))
 
 
 def environment() -> dict[str, str]:
@@ -182,18 +186,26 @@ def _run(plan: Plan, drawn: list[Family], show_progress: bool | None) -> SweepRe
             "compile_seconds": compiled - began,
             "run_seconds": ended - compiled,
         },
-        again=functools.partial(_rerun, plan, drawn),
+        again=functools.partial(_rerun, plan, drawn, programs),
     )
 
 
-def _rerun(plan: Plan, drawn: list[Family], trial: int) -> Rerun:
-    first = 0
-    for family in drawn:
-        if trial < first + family.trials:
-            rows = (trial - first) * plan.seeds + np.arange(plan.seeds)
-            return Rerun(*measure(plan, family, compile_program(plan, family), rows))
-        first += family.trials
-    raise InvalidValue(f"there is no trial {trial}; they are 0 to {first - 1}")
+def _rerun(plan: Plan, drawn: list[Family], programs: list[Program], trial: int) -> Rerun:
+    for family, program in zip(drawn, programs, strict=True):
+        if trial < family.trials:
+            rows = trial * plan.seeds + np.arange(plan.seeds)
+            return Rerun(*measure(plan, family, program, rows, keep_params=True))
+        trial -= family.trials
+    raise AssertionError("SweepResult.rerun checks the trial")
+
+
+def _check_names(hyperparameters: Iterable[str], metrics: set[str]) -> None:
+    """Hyperparameters and metrics stand side by side in a result."""
+    for name in (*hyperparameters, *metrics):
+        if name in RESERVED:
+            raise InvalidValue(f"{name!r} is a column of every result; give yours another name")
+    for name in metrics & set(hyperparameters):
+        raise InvalidValue(f"{name!r} is both a hyperparameter and a metric; rename one")
 
 
 def _by_trial(parts: list[dict[str, np.ndarray]], shape: tuple[int, int]) -> dict[str, np.ndarray]:
@@ -203,8 +215,7 @@ def _by_trial(parts: list[dict[str, np.ndarray]], shape: tuple[int, int]) -> dic
 
 def _column(family: Family, name: str) -> np.ndarray:
     """A hyperparameter's value in each trial of a family, NaN where the family has none."""
-    values = family.settings.get(name, np.full(family.trials, np.nan))
-    return np.asarray(values, np.float64)
+    return family.settings.get(name, np.full(family.trials, np.nan))
 
 
 def _default_segment(steps: int) -> int:

@@ -1,6 +1,5 @@
 """Running the rows of a plan: compiled once, in padded chunks of one width, by segments."""
 
-import functools
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -8,6 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from gdjax.errors import InvalidType
 from gdjax.sweep import population
 from gdjax.sweep.families import Family
 from gdjax.sweep.population import Population
@@ -40,7 +40,7 @@ class Plan(NamedTuple):
 class Measurements(NamedTuple):
     """What was measured on some rows."""
 
-    params: Any  # leaves [row, ...]
+    params: Any  # leaves [row, ...]; None where they were not asked for
     traces: dict[str, np.ndarray]  # [row, step]
     evaluations: dict[str, np.ndarray]  # [row, segment]
 
@@ -52,21 +52,26 @@ class Program(NamedTuple):
     advance: dict[int, Callable[..., tuple]]  # by the length of a segment
 
 
+_start = jax.jit(population.start)
+_advance = jax.jit(population.advance, static_argnames="steps", donate_argnames="population")
+
+
 def compile_program(plan: Plan, family: Family) -> Program:
     """Compile what trains ``plan.width`` runs of a family: a start, and one segment of each length.
 
-    Two sweeps of equal structure, shapes and width share the result.
+    Two sweeps of equal structure, shapes and width share the result, by JAX's own cache.
     """
-    optimizer, keys = jax.eval_shape(lambda: _inputs(plan, family, np.zeros(plan.width, int)))
-    population_shape = jax.eval_shape(population.start, plan.task, optimizer, keys)
-    lengths = sorted(set(plan.segments()))
-    return Program(
-        start=_compiled(population.start, None, *_spec((plan.task, optimizer, keys))),
-        advance={
-            n: _compiled(population.advance, n, *_spec((plan.task, population_shape)))
-            for n in lengths
-        },
-    )
+    inputs = _inputs(plan, family, np.zeros(plan.width, int))
+    try:
+        start = _start.lower(plan.task, *inputs)
+        shape = jax.eval_shape(population.start, plan.task, *inputs)
+        advance = {n: _advance.lower(plan.task, shape, steps=n) for n in set(plan.segments())}
+    except jax.errors.UnexpectedTracerError:
+        raise InvalidType(
+            f"family {family.name!r} hides a hyperparameter of the space in a function that is not "
+            "gdjax's, such as an Optax transformation or schedule made from it; use gdjax's"
+        ) from None
+    return Program(start.compile(), {n: lowered.compile() for n, lowered in advance.items()})
 
 
 def measure(
@@ -75,6 +80,7 @@ def measure(
     program: Program,
     rows: np.ndarray,
     observe: Observer = lambda steps, last: None,
+    keep_params: bool = False,
 ) -> Measurements:
     """Train the runs at ``rows``: row ``r`` is trial ``r // seeds`` with seed ``r % seeds``.
 
@@ -89,41 +95,35 @@ def measure(
         advanced = [program.advance[length](plan.task, p) for p in populations]
         populations = [population for population, _, _ in advanced]
         for chunk, (_, trace, evaluation) in zip(chunks, advanced, strict=True):
-            trace, evaluation = _host((trace, evaluation), len(chunk))
+            trace, evaluation = _widened(_host((trace, evaluation), len(chunk)))
             traces.append(trace)
             evaluations.append(evaluation)
             observe(length * len(chunk), {k: v[:, -1] for k, v in trace.items()} | evaluation)
-    parts = [_host(p.run.params, len(c)) for p, c in zip(populations, chunks, strict=True)]
+    params = None
+    if keep_params:
+        parts = [_host(p.run.params, len(c)) for p, c in zip(populations, chunks, strict=True)]
+        params = jax.tree.map(lambda *x: np.concatenate(x), *parts)
     return Measurements(
-        params=jax.tree.map(lambda *x: np.concatenate(x), *parts),
+        params=params,
         traces=_join(traces, len(chunks), lambda x: np.concatenate(x, axis=1)),
         evaluations=_join(evaluations, len(chunks), lambda x: np.stack(x, axis=1)),
     )
 
 
-def _inputs(plan: Plan, family: Family, rows: np.ndarray) -> tuple[Any, jax.Array]:
-    """Optimizers and keys of some rows. A seed's key is the same for every trial."""
-    root = jax.random.key(plan.key)
-    keys = jax.vmap(functools.partial(jax.random.fold_in, root))(jnp.asarray(rows % plan.seeds))
-    return population.take(family.optimizers, rows // plan.seeds), keys
-
-
-def _spec(arguments: tuple) -> tuple[Any, tuple]:
-    """Structure and shapes of arguments, hashable."""
-    leaves, treedef = jax.tree.flatten(arguments)
-    return treedef, tuple(jax.ShapeDtypeStruct(jnp.shape(x), x.dtype) for x in leaves)
-
-
-@functools.lru_cache(maxsize=32)
-def _compiled(function: Callable[..., Any], steps: int | None, treedef: Any, leaves: tuple) -> Any:
-    fixed = {} if steps is None else {"steps": steps}
-    donated = () if steps is None else (1,)  # the population, which its successor replaces
-    jitted = jax.jit(functools.partial(function, **fixed), donate_argnums=donated)
-    return jitted.lower(*treedef.unflatten(leaves)).compile()
+def _inputs(plan: Plan, family: Family, rows: np.ndarray) -> tuple[Any, jax.Array, np.ndarray]:
+    """What the runs at ``rows`` start from: optimizers, the sweep's key, seeds."""
+    optimizers = population.take(family.optimizers, rows // plan.seeds)
+    return optimizers, jax.random.key(plan.key), np.asarray(rows % plan.seeds, np.int32)
 
 
 def _host(tree: Any, count: int) -> Any:
     return jax.tree.map(lambda x: np.asarray(x)[:count], tree)
+
+
+def _widened(measured: Any) -> Any:
+    """Numbers narrower than float32 as float32, which is exact: files know no bfloat16."""
+    narrow = {np.dtype(jnp.bfloat16), np.dtype(np.float16)}
+    return jax.tree.map(lambda x: x.astype(np.float32) if x.dtype in narrow else x, measured)
 
 
 def _join(

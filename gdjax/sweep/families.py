@@ -7,7 +7,6 @@ from typing import NamedTuple
 import jax
 import numpy as np
 
-from gdjax import binding
 from gdjax.errors import InvalidType, InvalidValue, nearest
 from gdjax.sweep import population
 from gdjax.sweep.space import Method, Space
@@ -85,16 +84,20 @@ def draw(
 def make(name: str, factory: Factory, settings: dict[str, np.ndarray]) -> Family:
     """Build a family's optimizers as one stacked tree.
 
+    The factory is called once with each setting, which holds it to every rule that concerns
+    concrete values, and once with all of them together.
+
     Raises:
       InvalidType: the factory makes something else, or structure that depends on a value.
       InvalidValue: a setting outside its hyperparameter's range.
     """
-    first = factory(**{k: v[0].item() for k, v in settings.items()})
-    if not isinstance(first, GradientTransformation):
-        raise InvalidType(
-            f"family {name!r} must return one of gdjax's optimizers, whose hyperparameters are "
-            f"leaves, got {first!r}"
-        )
+    for row in zip(*(values.tolist() for values in settings.values()), strict=True):
+        optimizer = factory(**dict(zip(settings, row, strict=True)))
+        if not isinstance(optimizer, GradientTransformation):
+            raise InvalidType(
+                f"family {name!r} must return one of gdjax's optimizers, whose hyperparameters "
+                f"are leaves, got {optimizer!r}"
+            )
     try:
         optimizers = population.stack(factory, settings)
     except jax.errors.JAXTypeError as error:
@@ -103,7 +106,6 @@ def make(name: str, factory: Factory, settings: dict[str, np.ndarray]) -> Family
             "settings cannot share a program; make each alternative a family of its own "
             f"({str(error).splitlines()[0]})"
         ) from None
-    binding.check(optimizers)
     return Family(name, settings, optimizers)
 
 

@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from gdjax import training
@@ -22,8 +23,13 @@ class Population(NamedTuple):
 def stack(
     factory: Callable[..., GradientTransformation], settings: Mapping[str, np.ndarray]
 ) -> GradientTransformation:
-    """One optimizer a setting, ``[setting]``-stacked."""
-    return jax.vmap(lambda values: factory(**values))(dict(settings))
+    """One optimizer a setting as one tree, leaves ``[setting, ...]``."""
+    columns = {name: jnp.asarray(values) for name, values in settings.items()}
+    stacked = jax.vmap(lambda values: factory(**values))(columns)
+    # On the host, where taking rows compiles nothing; PRNG keys have no form there.
+    return jax.tree.map(
+        lambda x: x if jnp.issubdtype(x.dtype, jax.dtypes.extended) else np.asarray(x), stacked
+    )
 
 
 def take(tree: Any, rows: np.ndarray) -> Any:
@@ -31,10 +37,25 @@ def take(tree: Any, rows: np.ndarray) -> Any:
     return jax.tree.map(lambda x: x[rows], tree)
 
 
-def start(task: Task, optimizer: GradientTransformation, keys: jax.Array) -> Population:
-    """The population before its first step; ``optimizer`` and ``keys`` are stacked."""
-    run = jax.vmap(training.start, in_axes=(None, 0, 0))(task, optimizer, keys)
-    return Population(optimizer, run)
+def start(
+    task: Task, optimizer: GradientTransformation, key: jax.Array, seeds: jax.Array
+) -> Population:
+    """The population before its first step.
+
+    One run after another: side by side, the random numbers of all would be unrolled, and take
+    longer to compile than the training.
+
+    Args:
+      task: of all runs.
+      optimizer: leaves ``[run, ...]``.
+      key: of the sweep.
+      seeds: int32[run]; runs of one seed start alike and see the same batches.
+    """
+
+    def one(optimizer: GradientTransformation, seed: jax.Array) -> Run:
+        return training.start(task, optimizer, jax.random.fold_in(key, seed))
+
+    return Population(optimizer, jax.lax.map(lambda pair: one(*pair), (optimizer, seeds)))
 
 
 def advance(

@@ -21,7 +21,7 @@ class Progress:
 
     def __init__(self, show: bool | None, runs: int, steps: int, objective: str, mode: str):
         self._steps, self._objective = steps, objective
-        self._better = np.nanmax if mode == "max" else np.nanmin
+        self._better = np.max if mode == "max" else np.min
         self._best, self._done = np.nan, 0  # done in steps of single runs
         self._bar = _make_bar(show, runs)
 
@@ -34,7 +34,8 @@ class Progress:
         """Add ``run_steps`` steps of single runs, and what was measured last on those runs."""
         self._done += run_steps
         values = np.append(last[self._objective], self._best)
-        if not np.isnan(values).all():
+        values = values[np.isfinite(values)]
+        if values.size:
             self._best = self._better(values)
         if self._bar is not None:
             self._bar.set_postfix_str(f"best {self._objective} {self._best:.4g}", refresh=False)

@@ -14,6 +14,10 @@ from gdjax.sweep import checkpoint
 from gdjax.sweep.stopping import Status
 
 RESULTS_FILE = "results.nc"
+RESERVED = frozenset(
+    ("trial", "seed", "step", "evaluation_step", "family", "status", "diverged_at", "reason")
+)
+"""Names in every result, which no hyperparameter and no metric may have."""
 
 
 class Best(NamedTuple):
@@ -79,7 +83,8 @@ class SweepResult:
     def final(self, name: str) -> np.ndarray:
         """A metric at the end, ``[trial, seed]``: NaN where it or the run is not finite.
 
-        The last evaluation; for what is measured at every step, the mean of the last segment.
+        The last evaluation; for what is measured at every step, the mean of the last ``segment``
+        steps.
         """
         if name in self.evaluations:
             values = self.evaluations[name][..., -1]
@@ -106,10 +111,11 @@ class SweepResult:
 
         Args:
           by: a metric; the task's objective where None.
-          mode: whether less or more is better; the task's, or ``"min"`` for another metric.
+          mode: whether less or more is better; needed for a metric that is neither the
+            objective nor the loss.
 
         Raises:
-          InvalidValue: an unknown metric, or every trial diverged.
+          InvalidValue: an unknown metric, one without a mode, or every trial diverged.
         """
         by, mode = self._objective(by, mode)
         trial = int(self.ranking(by, mode)[0])
@@ -186,7 +192,7 @@ class SweepResult:
         """
         dataset = self.to_xarray()
         _import("h5netcdf", "SweepResult.save")
-        path = checkpoint.claim(directory, RESULTS_FILE) / RESULTS_FILE
+        path = checkpoint.prepare(directory, RESULTS_FILE) / RESULTS_FILE
         with checkpoint.atomic(path) as temporary:
             dataset.to_netcdf(temporary, engine="h5netcdf")
         return path
@@ -227,9 +233,13 @@ class SweepResult:
         )
 
     def _objective(self, by: str | None, mode: Any) -> tuple[str, Any]:
-        objective = self.attributes["objective"]
-        own = by in (None, objective)
-        return by or objective, mode or (self.attributes["mode"] if own else "min")
+        objective: str = self.attributes["objective"]
+        known: dict[str, Any] = {"loss": "min", objective: self.attributes["mode"]}
+        by = objective if by is None else by
+        if mode is None and by not in known:
+            self.final(by)  # an unknown metric is told first
+            raise InvalidValue(f"say which is better of {by!r}: mode='min' or mode='max'")
+        return by, mode or known[by]
 
 
 def _flags() -> dict[str, int]:

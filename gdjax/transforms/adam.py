@@ -82,15 +82,17 @@ def scale_by_adam(
     """
     mu_weight = trees.average(1, state.mu_weight, b1)
     nu_weight = trees.average(1, state.nu_weight, b2)
-    next_weight = trees.average(1, mu_weight, b1)
+    # Reciprocals of scalars, because XLA would divide every element.
+    debias_mu, debias_nu = 1 / mu_weight, 1 / nu_weight
+    debias_next = 1 / trees.average(1, mu_weight, b1)
 
     def leaf(g: Any, m: Any, v: Any) -> tuple:
         m = trees.average(g, m, b1)
         v = trees.average(trees.abs_sq(g), v, b2)
-        m_hat = m / mu_weight
+        m_hat = m * debias_mu
         if nesterov:
-            m_hat = trees.average(g / mu_weight, m / next_weight, b1)
-        return m_hat / (trees.sqrt(v / nu_weight + eps_root) + eps), m, v
+            m_hat = trees.average(g * debias_mu, m * debias_next, b1)
+        return m_hat / (trees.sqrt(v * debias_nu + eps_root) + eps), m, v
 
     updates, mu, nu = trees.map_leaves(leaf, updates, state.mu, state.nu)
     count = optax.safe_increment(state.count)
@@ -157,14 +159,14 @@ def scale_by_amsgrad(
     """
     mu_weight = trees.average(1, state.mu_weight, b1)
     nu_weight = trees.average(1, state.nu_weight, b2)
-    mu_total = mu_weight if bias_correction_mu else 1
-    nu_total = nu_weight if bias_correction_nu else 1
+    debias_mu = 1 / mu_weight if bias_correction_mu else 1
+    debias_nu = 1 / nu_weight if bias_correction_nu else 1
 
     def leaf(g: Any, m: Any, v: Any, v_max: Any) -> tuple:
         m = trees.average(g, m, b1)
         v = trees.average(trees.abs_sq(g), v, b2)
-        v_max = jnp.maximum(v_max, v / nu_total)
-        return m / mu_total / (trees.sqrt(v_max + eps_root) + eps), m, v, v_max
+        v_max = jnp.maximum(v_max, v * debias_nu)
+        return m * debias_mu / (trees.sqrt(v_max + eps_root) + eps), m, v, v_max
 
     updates, mu, nu, nu_max = trees.map_leaves(leaf, updates, state.mu, state.nu, state.nu_max)
     count = optax.safe_increment(state.count)

@@ -30,7 +30,8 @@ def scale_by_rss(
 ) -> tuple[Any, ScaleByRssState]:
     """Divide by the root of the sum of squares of all updates so far: AdaGrad.
 
-    ``s = s + g**2``, ``u = g / sqrt(s + eps)``, and ``u = 0`` where ``s`` is 0.
+    ``s = s + g**2``, ``u = g / sqrt(s + eps)``, and ``u = g`` where ``s`` is 0: there ``g`` is 0
+    or so small that its square is.
 
     Args:
       initial_accumulator_value: the sum before the first step.
@@ -102,11 +103,11 @@ def scale_by_rms(
     Array([2.], dtype=float32)
     """
     nu_weight = trees.average(1, state.nu_weight, decay)
-    total = nu_weight if bias_correction else 1
+    debias = 1 / nu_weight if bias_correction else 1
 
     def leaf(g: Any, v: Any) -> tuple:
         v = trees.average(trees.abs_sq(g), v, decay)
-        return g / _root(v / total, eps, eps_in_sqrt), v
+        return g / _root(v * debias, eps, eps_in_sqrt), v
 
     updates, nu = trees.map_leaves(leaf, updates, state.nu)
     return updates, ScaleByRmsState(nu, nu_weight)
@@ -163,12 +164,12 @@ def scale_by_stddev(
     Array([2.], dtype=float32)
     """
     weight = trees.average(1, state.weight, decay)
-    total = weight if bias_correction else 1
+    debias = 1 / weight if bias_correction else 1
 
     def leaf(g: Any, m: Any, v: Any) -> tuple:
         m = trees.average(g, m, decay)
         v = trees.average(trees.abs_sq(g), v, decay)
-        variance = jnp.maximum(v / total - trees.abs_sq(m / total), 0)
+        variance = jnp.maximum(v * debias - trees.abs_sq(m * debias), 0)
         return g / _root(variance, eps, eps_in_sqrt), m, v
 
     updates, mu, nu = trees.map_leaves(leaf, updates, state.mu, state.nu)

@@ -54,3 +54,12 @@ def test_a_missing_scikit_learn_is_told(monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "sklearn.datasets", None)
     with pytest.raises(gdjax.MissingExtra, match=r"gdjax\[data\]"):
         problems.digits()
+
+
+def test_a_sweep_finds_96_percent_and_reruns_bit_equal():
+    space = {"learning_rate": gdjax.LogUniform(1e-3, 1e-1, points=5)}
+    result = gdjax.sweep(problems.digits(), gdjax.adam, space, seeds=2, steps=500)
+    assert result.final("heldout_accuracy")[result.best().trial].mean() >= 0.96
+    for trial in (0, 4):
+        again = result.rerun(trial)
+        np.testing.assert_array_equal(again.traces["loss"], result.traces["loss"][trial])

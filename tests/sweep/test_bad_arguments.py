@@ -1,15 +1,21 @@
+import inspect
+
+import jax
 import optax
 import pytest
 
 import gdjax
 from gdjax import InvalidType, InvalidValue
-from gdjax.sweep import execution
 
 RATES = {"learning_rate": [0.5, 0.25]}
 
 
 def returns_optax(learning_rate):
     return optax.sgd(learning_rate)
+
+
+def hides_the_rate(learning_rate):
+    return gdjax.chain(optax.scale(-learning_rate))
 
 
 def branches(learning_rate):
@@ -25,14 +31,16 @@ BAD_VALUES = {
     r"learning_rate must be a number in \[0, inf\), got -0.1": {
         "space": {"learning_rate": [0.1, -0.1]}
     },
-    "trials of at least 1, got 0": {"trials": 0},
+    "trials must be a whole number of at least 1, got 0": {"trials": 0},
+    "width must be a whole number of at least 1, got 2.5": {"width": 2.5},
     "steps must be a whole number of at least 1, got 0": {"steps": 0},
     "seeds must be a whole number of at least 1, got 1.5": {"seeds": 1.5},
     "segment must be a whole number of at least 1, got -1": {"segment": -1},
-    "width must be at least 1, got 0": {"width": 0},
+    "width must be a whole number of at least 1, got 0": {"width": 0},
     "no optimizer given": {"optimizer": {}},
 }
 BAD_TYPES = {
+    "hides a hyperparameter of the space .* use gdjax's": {"optimizer": hides_the_rate},
     "nesterov is structural .* family": {"space": RATES | {"nesterov": [0, 1]}},
     "must map hyperparameter names": {"space": [0.1]},
     "key must be an int": {"key": "a"},
@@ -48,7 +56,27 @@ def _nothing_is_compiled(monkeypatch):
     def refuse(*args):
         raise AssertionError("compiled")
 
-    monkeypatch.setattr(execution, "_compiled", refuse)
+    monkeypatch.setattr(jax.stages.Lowered, "compile", refuse)
+
+
+def test_a_rule_that_several_settings_break_together_is_told(halving):
+    def warmed(warmup_steps):
+        return gdjax.sgd(gdjax.warmup_cosine_decay_schedule(0.0, 0.1, warmup_steps, 100))
+
+    with pytest.raises(InvalidValue, match=r"decay_steps .* must exceed"):
+        gdjax.sweep(halving, warmed, {"warmup_steps": [10, 200]})
+
+
+@pytest.mark.parametrize("name", ["family", "loss"])
+def test_names_that_a_result_needs_itself_are_told(halving, name):
+    def family(**settings):
+        return gdjax.sgd(0.1)
+
+    family.__signature__ = inspect.Signature(
+        [inspect.Parameter(name, inspect.Parameter.POSITIONAL_OR_KEYWORD)]
+    )
+    with pytest.raises(InvalidValue, match=f"'{name}' is"):
+        gdjax.sweep(halving, family, {name: [0.1]})
 
 
 @pytest.mark.parametrize(("message", "change"), BAD_VALUES.items())

@@ -5,7 +5,6 @@ import optax
 
 import gdjax
 from gdjax import LogUniform, Task
-from gdjax.sweep import execution
 from gdjax.sweep.stopping import Status
 
 RATES = {"learning_rate": [0.5, 0.25]}
@@ -116,14 +115,33 @@ def test_a_run_that_is_nan_from_the_start_harms_nobody():
 
 
 def test_one_program_for_a_family_and_none_for_the_same_again(noisy):
-    def run(rates):
-        gdjax.sweep(noisy, gdjax.sgd, {"learning_rate": rates}, steps=4, segment=2)
+    traces = []
 
-    execution._compiled.cache_clear()
-    run([0.1, 0.2, 0.3])
-    assert execution._compiled.cache_info().misses == 2  # a start and a segment
-    run([0.4, 0.5, 0.6])
-    assert execution._compiled.cache_info().misses == 2
+    def loss(params, batch, key):
+        traces.append(None)
+        return noisy.loss(params, batch, key)
+
+    def run(rates):
+        gdjax.sweep(task, gdjax.sgd, {"learning_rate": rates}, steps=4, segment=2)
+        return len(traces)
+
+    task = Task(noisy.init, loss, noisy.batch)
+    first = run([0.1, 0.2, 0.3])
+    check = (traces.clear(), task.check(), len(traces))[-1]
+    assert first <= 2 * check + 1  # the check of a sweep, its program, and a derivative's shape
+    traces.clear()
+    assert run([0.4, 0.5, 0.6]) == check  # nothing but the check
+
+
+def test_narrow_losses_are_kept_as_float32(tmp_path):
+    task = Task(
+        init=lambda key: jnp.ones((), jnp.bfloat16),
+        loss=lambda params, batch, key: params**2,
+        batch=lambda key, step: None,
+    )
+    result = gdjax.sweep(task, gdjax.sgd, RATES, steps=2, directory=tmp_path)
+    assert result.traces["loss"][0, 0].tolist() == [1.0, 0.0]
+    assert result.rerun(0).params.dtype == jnp.bfloat16
 
 
 def test_seeds_start_alike_in_every_trial(noisy):
