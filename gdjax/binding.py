@@ -128,7 +128,7 @@ class Schedule(Bound):
         return cls(_call, {"schedule": _as_leaves(function, None)})
 
 
-def bind(function: Callable[..., Any], **hyperparameters: Any) -> Bound:
+def bind(function: Callable[..., Any], /, **hyperparameters: Any) -> Bound:
     """Bind hyperparameters to a pure function: numbers as leaves, the rest as structure.
 
     Numbers, arrays, schedules, PRNG keys and trees of them become leaves; ``bool``, ``str``,
@@ -171,6 +171,8 @@ def bind(function: Callable[..., Any], **hyperparameters: Any) -> Bound:
                 check_range(f"{name}: {key}", leaves[key], interval)
         elif interval and (value is not None or default is not None):
             raise InvalidType(f"{name}: {key} must be {interval} or a schedule, got {value!r}")
+        elif isinstance(default, bool) and not isinstance(value, (bool, np.bool_)):
+            raise InvalidType(f"{name}: {key} must be True or False, got {value!r}")
         else:
             structure[key] = _as_structure(name, key, value)
     return Bound(function, leaves, structure)

@@ -1,7 +1,7 @@
 """The command ``gdjax``: arguments to a sweep to a report.
 
-Arguments are parsed by tyro, which takes them from the signatures and docstrings below, so that
-there is no second description of them; like argparse it exits with 2 on a wrong one.
+Arguments are parsed by tyro, which takes them from the signatures and docstrings below: there is
+no second description of them. Like argparse it exits with 2 on a wrong one.
 """
 
 import dataclasses
@@ -123,8 +123,11 @@ def rerun(directory: str, /, out: str | None = None) -> None:
     path = pathlib.Path(directory) / CONFIG_FILE
     if not path.is_file():
         raise InvalidValue(f"{directory} holds no {CONFIG_FILE}, which says how to run it again")
-    config = json.loads(path.read_text())["sweep"]
-    after = _sweep_and_report(Config(**config), out)
+    try:
+        config = Config(**json.loads(path.read_text())["sweep"])
+    except (ValueError, KeyError, TypeError) as error:
+        raise InvalidValue(f"{path} is not what gdjax wrote: {error}") from None
+    after = _sweep_and_report(config, out)
     measured = [result.traces | result.evaluations for result in (before, after)]
     same = all(
         np.array_equal(values, measured[1][name], equal_nan=True)
@@ -160,7 +163,7 @@ _COMMANDS = {"sweep": run_sweep, "report": write_report, "rerun": rerun, "device
 
 
 def _sweep_and_report(config: Config, out: str | None) -> SweepResult:
-    for extra, package in {"sweep": "xarray", "report": "matplotlib"}.items():
+    for package, extra in {"xarray": "sweep", "matplotlib": "report", "plotly": "report"}.items():
         if importlib.util.find_spec(package) is None:
             raise MissingExtra("gdjax sweep", extra)
     sys.path.insert(0, os.getcwd())  # a user's own module, as `python -m` would find it
@@ -168,18 +171,9 @@ def _sweep_and_report(config: Config, out: str | None) -> SweepResult:
     factories = {n: _load_factory(n) for n in config.optimizer.split(",")}
     space = {name: _parse(name, spec) for name, spec in config.space.items()}
     directory = pathlib.Path(out or _new_directory(config.task))
-    result = sweep(
-        task,
-        factories,
-        space,
-        trials=config.trials,
-        seeds=config.seeds,
-        steps=config.steps,
-        method=config.method,
-        key=config.key,
-        width=config.width,
-        directory=directory,
-    )
+    options = ("trials", "seeds", "steps", "method", "key", "width")
+    chosen = {name: getattr(config, name) for name in options}
+    result = sweep(task, factories, space, directory=directory, **chosen)
     with checkpoint.atomic(directory / CONFIG_FILE) as path:
         content = {"sweep": dataclasses.asdict(config), "made_with": environment()}
         path.write_text(json.dumps(content, indent=2) + "\n")
@@ -191,7 +185,12 @@ def _sweep_and_report(config: Config, out: str | None) -> SweepResult:
 def _load_task(name: str) -> Task:
     if ":" in name:
         task = _load(name)
-        task = task() if inspect.isfunction(task) else task
+        if callable(task) and not isinstance(task, Task):
+            try:
+                inspect.signature(task).bind()
+            except TypeError as error:
+                raise InvalidValue(f"{name} makes no task without arguments: {error}") from None
+            task = task()
     elif name in problems.__all__:
         task = getattr(problems, name)()
     else:
@@ -221,14 +220,15 @@ def _load_factory(name: str) -> Factory:
 def _load(name: str) -> Any:
     """What ``package.module:attribute`` names."""
     module_name, _, attribute = name.partition(":")
+    if not all(part.isidentifier() for part in (*module_name.split("."), attribute)):
+        raise InvalidValue(f"{name!r} must be package.module:name")
     try:
         module = importlib.import_module(module_name)
-    except ModuleNotFoundError as error:
-        if error.name is None or not f"{module_name}.".startswith(f"{error.name}."):
-            raise  # it is the user's module that misses something
+    except Exception as error:  # whatever the user's module does
         raise InvalidValue(
-            f"no module {module_name!r} in the current directory or the environment"
-        ) from None
+            f"{module_name} cannot be imported from the current directory or the environment: "
+            f"{type(error).__name__}: {error}"
+        ) from error
     if not hasattr(module, attribute):
         raise InvalidValue(
             f"{module_name} has no {attribute!r}: {nearest(attribute, vars(module))}"
@@ -256,7 +256,7 @@ def _parse(name: str, spec: str) -> Any:
 
 def _new_directory(task: str) -> str:
     now = datetime.datetime.now().strftime("%Y%m%d-%H%M%S")
-    return f"runs/{task.replace(':', '-')}-{now}"
+    return f"runs/{task.replace(':', '-')}-{now}-{os.getpid()}"
 
 
 def _print_summary(result: SweepResult) -> None:

@@ -26,6 +26,8 @@ class Interval(NamedTuple):
     def contains(self, values: Any) -> bool:
         """Whether all ``values`` lie inside; NaN never does."""
         values = np.asarray(values)
+        if np.iscomplexobj(values):
+            return False
         inside = values >= self.low if self.includes_low else values > self.low
         inside = inside & (values < self.high)
         return bool(np.all(inside & (values == np.floor(values)) if self.integer else inside))

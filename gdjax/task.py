@@ -10,7 +10,7 @@ import jax.numpy as jnp
 from jax.core import Tracer
 
 from gdjax.binding import Bound
-from gdjax.errors import InvalidType, InvalidValue
+from gdjax.errors import GdjaxError, InvalidType, InvalidValue
 
 
 @functools.partial(
@@ -71,17 +71,24 @@ class Task:
           InvalidValue: a loss that is not a scalar, data with NaN, an objective that is not
             measured, a name that is used twice.
         """
-        for name in ("init", "loss", "batch"):
-            if not callable(getattr(self, name)):
+        for name in ("init", "loss", "batch", "evaluate"):
+            optional = name == "evaluate" and self.evaluate is None
+            if not callable(getattr(self, name)) and not optional:
                 raise InvalidType(f"Task.{name} must be a function, got {getattr(self, name)!r}")
         if self.mode not in ("min", "max"):
             raise InvalidValue(f"Task.mode must be 'min' or 'max', got {self.mode!r}")
         _check_data("the task's data", self)
-        key = jax.random.key(0)
-        batch = self.batch(key, jnp.zeros((), jnp.int32))
-        _check_data("the first batch", batch)
-        params = jax.eval_shape(self.init, key)
-        loss, metrics = jax.eval_shape(self.loss_and_metrics, params, batch, key)
+        key, step = jax.random.key(0), jnp.zeros((), jnp.int32)
+        batch = self._shapes("batch", key, step)
+        _check_data("the first batch", _call_jitted("batch", self, key, step))
+        params = self._shapes("init", key)
+        for path, leaf in jax.tree_util.tree_flatten_with_path(params)[0]:
+            if not jnp.issubdtype(leaf.dtype, jnp.inexact):
+                raise InvalidType(
+                    f"Task.init: params{jax.tree_util.keystr(path)} has dtype {leaf.dtype}, which "
+                    "has no gradient; keep it out of the parameters"
+                )
+        loss, metrics = self._shapes("loss_and_metrics", params, batch, key)
         _check_scalars("loss", {"loss": loss})
         _check_scalars("loss", metrics)
         if not jnp.issubdtype(loss.dtype, jnp.floating):
@@ -90,7 +97,7 @@ class Task:
             raise InvalidValue("Task.loss returns the loss first; leave 'loss' out of its metrics")
         measured = {"loss", *metrics}
         if self.evaluate is not None:
-            evaluation = jax.eval_shape(self.evaluate, params)
+            evaluation = self._shapes("evaluate", params)
             _check_scalars("evaluate", evaluation)
             for twice in sorted(measured & evaluation.keys()):
                 raise InvalidValue(f"Task.evaluate and Task.loss both return {twice!r}; rename one")
@@ -105,13 +112,41 @@ class Task:
     def loss_and_metrics(self, params: Any, batch: Any, key: jax.Array) -> tuple[Any, dict]:
         """The loss, and its metrics where there are any."""
         value = self.loss(params, batch, key)
-        return value if isinstance(value, tuple) else (value, {})
+        if not isinstance(value, tuple):
+            return value, {}
+        if len(value) != 2:
+            raise InvalidType(
+                f"Task.loss must return a scalar or (scalar, metrics), got {len(value)} values"
+            )
+        return value
+
+    def _shapes(self, function: str, *args: Any) -> Any:
+        """What a function of the task returns, traced as a program traces it."""
+        try:
+            return jax.eval_shape(functools.partial(_call, function), self, *args)
+        except GdjaxError:
+            raise
+        except (TypeError, ValueError, IndexError) as error:
+            raise InvalidType(
+                f"Task.{function.removesuffix('_and_metrics')} cannot be traced by JAX: "
+                f"{str(error).splitlines()[0]} (a number that is a shape is bound by "
+                "gdjax.Bound(function, structure={...}))"
+            ) from error
+
+
+def _call(function: str, task: Task, *args: Any) -> Any:
+    return getattr(task, function)(*args)
+
+
+_call_jitted = jax.jit(_call, static_argnames="function")
 
 
 def _check_scalars(function: str, metrics: Any) -> None:
     if not isinstance(metrics, dict):
         raise InvalidType(f"Task.{function} must return metrics as a dict, got {metrics!r}")
     for name, value in metrics.items():
+        if not isinstance(name, str) or not name.strip(".") or "/" in name:
+            raise InvalidValue(f"Task.{function}: {name!r} is no name of a metric; leave out '/'")
         if getattr(value, "shape", None) != ():
             shape = getattr(value, "shape", type(value).__name__)
             raise InvalidValue(

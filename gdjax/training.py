@@ -61,7 +61,9 @@ def train(
 
 def as_key(key: jax.Array | int) -> jax.Array:
     """A PRNG key from a key or a seed."""
-    return key if isinstance(key, jax.Array) else jax.random.key(int(key))
+    if isinstance(key, jax.Array) and not jnp.issubdtype(key.dtype, jnp.signedinteger):
+        return key
+    return jax.random.key(key)
 
 
 def start(task: Task, optimizer: optax.GradientTransformation, key: jax.Array) -> Run:

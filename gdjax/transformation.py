@@ -66,7 +66,10 @@ class Update(Bound):
             )
         count, inner_state = state if self.scheduled else (None, state)
         arguments = self.arguments() | _at(count, self.leaves, trees.compute_dtype(updates))
-        updates, inner_state = self.function(updates, inner_state, params, **arguments, **extra)
+        result = self.function(updates, inner_state, params, **arguments, **extra)
+        if not (isinstance(result, tuple) and len(result) == 2):
+            raise InvalidType(f"{self.name} must return (updates, state), got {type(result)}")
+        updates, inner_state = result
         if count is None:
             return updates, inner_state
         return updates, ScheduledState(optax.safe_increment(count), inner_state)
@@ -111,6 +114,10 @@ def transformation(
     >>> double(factor=4.0)
     double(factor=4.0)
     """
+    if not callable(init) or "updates" in inspect.signature(init).parameters:
+        raise InvalidType(
+            f"@transformation() takes parentheses, and init a function of params, got {init!r}"
+        )
 
     def decorate(rule: Callable[..., tuple]) -> Callable[..., GradientTransformation]:
         name = rule.__name__

@@ -25,6 +25,9 @@ task = make()
 broken = Task(init=task.init, loss=lambda p, b, k: p, batch=task.batch)
 not_finite = Task(init=task.init, loss=task.loss, batch=lambda k, s: jnp.array(jnp.nan))
 number = 3
+
+def needs(size):
+    return task
 """
 
 
@@ -114,7 +117,10 @@ def test_specs(spec, expected):
         (["digit"], "no problem 'digit': did you mean digits"),
         (["my_problem:tsk"], "my_problem has no 'tsk': did you mean task"),
         (["my_problem:number"], "must be a gdjax.Task or a function that makes one, got 3"),
-        (["no_such:task"], "no module 'no_such'"),
+        (["no_such:task"], "no_such cannot be imported"),
+        ([":task"], "must be package.module:name"),
+        (["my_problem:needs"], "makes no task without arguments: missing a required argument"),
+        (["my_problem:task", "--key", "-1"], "key must be a whole number of at least 0"),
         (["my_problem:broken"], "Task.loss: loss must be a scalar, got shape (3,)"),
         (["my_problem:not_finite"], "the first batch holds NaN in 1 places"),
         (["my_problem:task", "--optimizer", "adma"], "no optimizer 'adma': did you mean adam"),

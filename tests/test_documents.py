@@ -26,6 +26,14 @@ def test_code_blocks_run_one_after_another(document):
             value()
 
 
+@pytest.mark.parametrize("document", ["README.md", ".github/CONTRIBUTING.md"])
+def test_links_lead_to_files(document):
+    text = (ROOT / document).read_text()
+    assert "@@" not in text
+    for target in re.findall(r"\]\((?!https?:)([^)#]+)\)", text):
+        assert ((ROOT / document).parent / target).exists(), target
+
+
 def test_readme_trains_256_optimizers_in_one_program():
     names = {}
     exec(blocks("README.md")[0], names)

@@ -9,10 +9,14 @@ from gdjax.errors import InvalidValue
 
 
 @contextlib.contextmanager
-def atomic(path: pathlib.Path) -> Iterator[pathlib.Path]:
+def atomic(path: pathlib.Path, new: bool = False) -> Iterator[pathlib.Path]:
     """Give a temporary path to write to; flush it to disk and put it in place at the end.
 
     A process that is killed while writing leaves the old file, or none, never half a file.
+
+    Args:
+      path: where the file is to be.
+      new: fail with ``FileExistsError`` where there is a file by then, and keep that.
     """
     temporary = path.with_name(f".{path.name}.{os.getpid()}.partial")
     temporary.touch()
@@ -20,7 +24,10 @@ def atomic(path: pathlib.Path) -> Iterator[pathlib.Path]:
         yield temporary
         with open(temporary, "rb") as file:
             os.fsync(file.fileno())
-        os.replace(temporary, path)
+        if new:
+            os.link(temporary, path)
+        else:
+            os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
 
@@ -42,6 +49,8 @@ def prepare(directory: str | os.PathLike, results: str) -> pathlib.Path:
         )
     try:
         path.mkdir(parents=True, exist_ok=True)
+        for partial in path.glob(f".{results}.*.partial"):  # of a process that was killed
+            partial.unlink()
         with atomic(path / ".writable"):
             pass
         (path / ".writable").unlink()

@@ -5,10 +5,12 @@ numbers depend neither on its slot nor on its neighbours, so ``rerun``, which ex
 program at the same width, gives the same bits.
 """
 
+import contextlib
 import dataclasses
 import functools
 import importlib.metadata
 import importlib.util
+import numbers
 import os
 import platform
 import time
@@ -84,13 +86,12 @@ def sweep(
     >>> result.best().settings
     {'learning_rate': 0.5}
     """
-    counts = {"trials": trials, "seeds": seeds, "steps": steps, "width": width, "segment": segment}
-    for name, value in counts.items():
-        optional = name in ("trials", "width", "segment")
-        if not (isinstance(value, int) and value >= 1) and not (optional and value is None):
-            raise InvalidValue(f"{name} must be a whole number of at least 1, got {value!r}")
-    if not isinstance(key, int):
-        raise InvalidType(f"key must be an int, the seed of the whole sweep, got {key!r}")
+    seeds, steps = _whole("seeds", seeds), _whole("steps", steps)
+    trials, width, segment = (
+        value if value is None else _whole(name, value)
+        for name, value in {"trials": trials, "width": width, "segment": segment}.items()
+    )
+    key = _whole("key", key, low=0, high=2**32)
     if not isinstance(task, Task):
         raise InvalidType(f"task must be a gdjax.Task, got {task!r}")
     space = space if isinstance(space, Space) else Space(space)
@@ -109,9 +110,20 @@ def sweep(
             if importlib.util.find_spec(package) is None:
                 raise MissingExtra("sweep(directory=...)", "sweep")
         checkpoint.prepare(directory, RESULTS_FILE)
-    result = _run(plan, drawn, progress)
+    try:
+        result = _run(plan, drawn, progress)
+    except BaseException:
+        if directory is not None:
+            with contextlib.suppress(OSError):
+                os.rmdir(directory)  # where it is empty
+        raise
     if directory is not None:
-        result.save(directory)
+        try:
+            result.save(directory)
+        except InvalidValue as error:
+            error.add_note("nothing is lost: the measurements are this error's attribute `result`")
+            vars(error)["result"] = result
+            raise
     return result
 
 
@@ -197,6 +209,15 @@ def _rerun(plan: Plan, drawn: list[Family], programs: list[Program], trial: int)
             return Rerun(*measure(plan, family, program, rows, keep_params=True))
         trial -= family.trials
     raise AssertionError("SweepResult.rerun checks the trial")
+
+
+def _whole(name: str, value: Any, low: int = 1, high: int | None = None) -> int:
+    """A whole number, Python's or NumPy's."""
+    whole = isinstance(value, numbers.Integral) and not isinstance(value, bool)
+    if not whole or int(value) < low or (high is not None and int(value) >= high):
+        below = "" if high is None else f" and below {high}"
+        raise InvalidValue(f"{name} must be a whole number of at least {low}{below}, got {value!r}")
+    return int(value)
 
 
 def _check_names(hyperparameters: Iterable[str], metrics: set[str]) -> None:

@@ -122,8 +122,12 @@ def _host(tree: Any, count: int) -> Any:
 
 def _widened(measured: Any) -> Any:
     """Numbers narrower than float32 as float32, which is exact: files know no bfloat16."""
-    narrow = {np.dtype(jnp.bfloat16), np.dtype(np.float16)}
-    return jax.tree.map(lambda x: x.astype(np.float32) if x.dtype in narrow else x, measured)
+
+    def wide(x: np.ndarray) -> np.ndarray:
+        narrow = jnp.issubdtype(x.dtype, jnp.floating) and x.dtype.itemsize < 4
+        return x.astype(np.float32) if narrow else x
+
+    return jax.tree.map(wide, measured)
 
 
 def _join(

@@ -100,11 +100,16 @@ def make(name: str, factory: Factory, settings: dict[str, np.ndarray]) -> Family
             )
     try:
         optimizers = population.stack(factory, settings)
-    except jax.errors.JAXTypeError as error:
+    except jax.errors.TracerBoolConversionError:
         raise InvalidType(
             f"family {name!r} decides by the value of a hyperparameter what to compute, so its "
-            "settings cannot share a program; make each alternative a family of its own "
-            f"({str(error).splitlines()[0]})"
+            "settings cannot share a program; make each alternative a family of its own"
+        ) from None
+    except TypeError as error:
+        raise InvalidType(
+            f"family {name!r} cannot be built with all its settings at once; compute with "
+            "jax.numpy, not with math, numpy, float() or int(), and leave what is not a number to "
+            f"families of their own ({str(error).splitlines()[0]})"
         ) from None
     return Family(name, settings, optimizers)
 

@@ -193,8 +193,12 @@ class SweepResult:
         dataset = self.to_xarray()
         _import("h5netcdf", "SweepResult.save")
         path = checkpoint.prepare(directory, RESULTS_FILE) / RESULTS_FILE
-        with checkpoint.atomic(path) as temporary:
-            dataset.to_netcdf(temporary, engine="h5netcdf")
+        content = bytes(dataset.to_netcdf(engine="h5netcdf"))  # HDF5 crashes on a full disk
+        try:
+            with checkpoint.atomic(path, new=True) as temporary:
+                temporary.write_bytes(content)
+        except OSError as error:
+            raise InvalidValue(f"{path} cannot be written: {error.strerror}") from None
         return path
 
     @classmethod
@@ -214,6 +218,8 @@ class SweepResult:
                 data = file.load()
         except OSError as error:
             raise InvalidValue(f"{path} cannot be read: {error}") from None
+        if "hyperparameters" not in data.attrs:
+            raise InvalidValue(f"{path} was not written by a gdjax sweep")
         attributes = {k: getattr(v, "item", lambda v=v: v)() for k, v in data.attrs.items()}
         names = json.loads(attributes.pop("hyperparameters"))
 
@@ -236,6 +242,8 @@ class SweepResult:
         objective: str = self.attributes["objective"]
         known: dict[str, Any] = {"loss": "min", objective: self.attributes["mode"]}
         by = objective if by is None else by
+        if mode not in (None, "min", "max"):
+            raise InvalidValue(f"mode must be 'min' or 'max', got {mode!r}")
         if mode is None and by not in known:
             self.final(by)  # an unknown metric is told first
             raise InvalidValue(f"say which is better of {by!r}: mode='min' or mode='max'")

@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+import sys
 from collections.abc import Iterable, Mapping
 from typing import Any, Literal
 
@@ -73,7 +74,7 @@ class Integer:
 
     def quantile(self, u: np.ndarray) -> np.ndarray:
         """Values at probabilities ``u`` in [0, 1)."""
-        return self.grid()[np.floor(u * len(self.grid())).astype(int)]
+        return self.low + np.floor(u * (self.high - self.low + 1)).astype(np.int64)
 
     def grid(self) -> np.ndarray:
         """All the values."""
@@ -97,7 +98,7 @@ class Choice:
                     "None) makes another program; compare such values as families, "
                     "{'a': lambda ...: ..., 'b': lambda ...: ...}"
                 )
-            if not math.isfinite(value):
+            if not abs(value) <= sys.float_info.max:
                 raise InvalidValue(f"a space holds finite numbers, got {value}")
 
     def quantile(self, u: np.ndarray) -> np.ndarray:
@@ -129,6 +130,9 @@ class Space:
                 "space must map hyperparameter names to distributions or values, such as "
                 f"{{'learning_rate': gdjax.LogUniform(1e-4, 1.0)}}, got {dimensions!r}"
             )
+        for name in dimensions:
+            if not isinstance(name, str):
+                raise InvalidType(f"names of hyperparameters are strings, got {name!r}")
         if not dimensions:
             raise InvalidValue(
                 "the space is empty; give at least one hyperparameter, such as "
@@ -159,7 +163,7 @@ class Space:
         """
         method = method or ("grid" if trials is None else "sobol")
         if method not in ("grid", "random", "sobol"):
-            raise InvalidValue(f"no method {method!r}: {nearest(method, Method.__args__)}")
+            raise InvalidValue(f"no method {method!r}: {nearest(str(method), Method.__args__)}")
         if method == "grid":
             return self._grid(trials)
         if trials is None or trials < 1:
@@ -205,10 +209,12 @@ def _as_distribution(name: str, value: Any) -> Distribution:
 
 
 def _check_range(distribution: Any) -> None:
-    low, high = distribution.low, distribution.high
-    if not (math.isfinite(low) and math.isfinite(high) and low < high):
-        kind = type(distribution).__name__
-        raise InvalidValue(f"{kind} needs finite low < high, got low={low}, high={high}")
+    kind, low, high = type(distribution).__name__, distribution.low, distribution.high
+    for value in (low, high):
+        if not isinstance(value, (int, float)) or not abs(value) <= sys.float_info.max:
+            raise InvalidValue(f"{kind} needs finite numbers low and high, got {value!r}")
+    if not (low < high or (low == high and isinstance(distribution, Integer))):
+        raise InvalidValue(f"{kind} needs low < high, got low={low}, high={high}")
     points = getattr(distribution, "points", None)
-    if points is not None and points < 1:
-        raise InvalidValue(f"points must be at least 1, got {points}")
+    if points is not None and not (isinstance(points, int) and points >= 1):
+        raise InvalidValue(f"points must be a whole number of at least 1, got {points!r}")

@@ -1,4 +1,5 @@
 import inspect
+import math
 
 import jax
 import optax
@@ -37,16 +38,21 @@ BAD_VALUES = {
     "seeds must be a whole number of at least 1, got 1.5": {"seeds": 1.5},
     "segment must be a whole number of at least 1, got -1": {"segment": -1},
     "width must be a whole number of at least 1, got 0": {"width": 0},
+    "key must be a whole number of at least 0 and below 4294967296, got 'a'": {"key": "a"},
+    "key must be .* got -1": {"key": -1},
+    "steps must be .* got True": {"steps": True},
     "no optimizer given": {"optimizer": {}},
 }
 BAD_TYPES = {
     "hides a hyperparameter of the space .* use gdjax's": {"optimizer": hides_the_rate},
     "nesterov is structural .* family": {"space": RATES | {"nesterov": [0, 1]}},
     "must map hyperparameter names": {"space": [0.1]},
-    "key must be an int": {"key": "a"},
     "task must be a gdjax.Task": {"task": None},
     "without a call": {"optimizer": gdjax.sgd(0.1)},
     "must return one of gdjax's optimizers": {"optimizer": returns_optax},
+    "compute with jax.numpy, not with math": {
+        "optimizer": lambda learning_rate: gdjax.sgd(math.sqrt(learning_rate))
+    },
     "make each alternative a family": {"optimizer": branches},
 }
 
@@ -110,3 +116,14 @@ def test_a_missing_extra_is_told(halving, tmp_path, monkeypatch):
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     with pytest.raises(gdjax.MissingExtra, match=r'pip install "gdjax\[sweep\]"'):
         gdjax.sweep(halving, gdjax.adam, RATES, directory=tmp_path)
+
+
+def test_measurements_that_cannot_be_saved_are_not_lost(halving, tmp_path, monkeypatch):
+    def full(*args):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.undo()
+    monkeypatch.setattr("pathlib.Path.write_bytes", full)
+    with pytest.raises(InvalidValue, match="cannot be written: No space left") as caught:
+        gdjax.sweep(halving, gdjax.adam, RATES, steps=2, directory=tmp_path)
+    assert caught.value.result.best().family == "adam"

@@ -62,11 +62,23 @@ def test_sobol_is_the_way_where_trials_are_given():
         (lambda: Space({"a": [True]}), InvalidType, "structural value"),
         (lambda: Space({"a": ["relu"]}), InvalidType, "families"),
         (lambda: Space({"a": [0.1, float("nan")]}), InvalidValue, "finite numbers, got nan"),
-        (lambda: Uniform(1, 0), InvalidValue, "finite low < high, got low=1, high=0"),
+        (lambda: Uniform(1, 0), InvalidValue, "needs low < high, got low=1, high=0"),
         (lambda: LogUniform(0, 1), InvalidValue, "0 < low < high, got low=0"),
-        (lambda: LogUniform(0.1, float("inf")), InvalidValue, "finite low < high"),
+        (
+            lambda: LogUniform(0.1, float("inf")),
+            InvalidValue,
+            "finite numbers .* got inf",
+        ),
         (lambda: Integer(0.5, 2), InvalidValue, "whole numbers"),
-        (lambda: Uniform(0, 1, points=0), InvalidValue, "points must be at least 1, got 0"),
+        (lambda: LogUniform("a", 1), InvalidValue, "finite numbers low and high, got 'a'"),
+        (lambda: Uniform(0, 10**400), InvalidValue, "finite numbers low and high"),
+        (lambda: Uniform(0, 1, points=2.5), InvalidValue, "points must be a whole number"),
+        (lambda: Space({1: [0.1]}), InvalidType, "names of hyperparameters are strings, got 1"),
+        (
+            lambda: Uniform(0, 1, points=0),
+            InvalidValue,
+            "points must be a whole number of at least 1, got 0",
+        ),
     ],
 )
 def test_what_is_not_a_space_is_told(make, error, message):
@@ -91,3 +103,10 @@ def test_what_cannot_be_drawn_is_told(method, trials, message):
 def test_trials_of_another_number_than_the_grid_has_are_told():
     with pytest.raises(InvalidValue, match="the grid has 2 points, but trials is 3"):
         Space({"a": [0.1, 0.2]}).draw("grid", trials=3)
+
+
+def test_a_wide_integer_needs_no_list_of_its_values():
+    drawn = Space({"a": Integer(0, 10**15)}).draw("random", trials=100)["a"]
+    assert drawn.dtype == np.int64
+    assert 10**13 < drawn.max() <= 10**15
+    assert Space({"a": Integer(3, 3)}).draw("random", trials=2)["a"].tolist() == [3, 3]
