@@ -16,7 +16,8 @@ def blocks(document: str) -> list[str]:
 
 
 @pytest.mark.parametrize("document", ["README.md", ".github/CONTRIBUTING.md"])
-def test_code_blocks_run_one_after_another(document):
+def test_code_blocks_run_one_after_another(document, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
     names = {"__name__": document}
     assert blocks(document)
     for code in blocks(document):
