@@ -182,7 +182,8 @@ def _run(plan: Plan, drawn: list[Family], show_progress: bool | None) -> SweepRe
     progress.close()
     traces = _by_trial([part.traces for part in parts], shape)
     evaluations = _by_trial([part.evaluations for part in parts], shape)
-    status, diverged_at, reason = judge(traces["loss"], evaluations)
+    finite = np.concatenate([part.finite for part in parts]).reshape(shape)
+    status, diverged_at, reason = judge(traces["loss"], finite)
     names = dict.fromkeys(name for family in drawn for name in family.settings)
     return SweepResult(
         family=np.repeat([f.name for f in drawn], [f.trials for f in drawn]),
@@ -206,7 +207,8 @@ def _rerun(plan: Plan, drawn: list[Family], programs: list[Program], trial: int)
     for family, program in zip(drawn, programs, strict=True):
         if trial < family.trials:
             rows = trial * plan.seeds + np.arange(plan.seeds)
-            return Rerun(*measure(plan, family, program, rows, keep_params=True))
+            measured = measure(plan, family, program, rows, keep_params=True)
+            return Rerun(measured.params, measured.traces, measured.evaluations)
         trial -= family.trials
     raise AssertionError("SweepResult.rerun checks the trial")
 

@@ -1,5 +1,6 @@
 """Running the rows of a plan: compiled once, in padded chunks of one width, by segments."""
 
+import functools
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -10,7 +11,7 @@ import numpy as np
 from gdjax.errors import InvalidType
 from gdjax.sweep import population
 from gdjax.sweep.families import Family
-from gdjax.sweep.population import Population
+from gdjax.sweep.population import Population, Segment
 from gdjax.task import Task
 
 Observer = Callable[[int, dict[str, np.ndarray]], None]
@@ -43,13 +44,14 @@ class Measurements(NamedTuple):
     params: Any  # leaves [row, ...]; None where they were not asked for
     traces: dict[str, np.ndarray]  # [row, step]
     evaluations: dict[str, np.ndarray]  # [row, segment]
+    finite: np.ndarray  # bool[row]: whether all parameters are at the end
 
 
 class Program(NamedTuple):
     """A family's compiled functions at the plan's width."""
 
     start: Callable[..., Population]
-    advance: dict[int, Callable[..., tuple]]  # by the length of a segment
+    advance: dict[int, Callable[..., tuple[Population, Segment]]]  # by the length of a segment
 
 
 _start = jax.jit(population.start)
@@ -90,23 +92,26 @@ def measure(
     chunks = [rows[i : i + plan.width] for i in range(0, len(rows), plan.width)]
     padded = [np.pad(chunk, (0, plan.width - len(chunk)), mode="edge") for chunk in chunks]
     populations = [program.start(plan.task, *_inputs(plan, family, chunk)) for chunk in padded]
-    traces, evaluations = [], []
+    measured = []  # a segment each, of all rows
     for length in plan.segments():
         advanced = [program.advance[length](plan.task, p) for p in populations]
-        populations = [population for population, _, _ in advanced]
-        for chunk, (_, trace, evaluation) in zip(chunks, advanced, strict=True):
-            trace, evaluation = _widened(_host((trace, evaluation), len(chunk)))
-            traces.append(trace)
-            evaluations.append(evaluation)
-            observe(length * len(chunk), {k: v[:, -1] for k, v in trace.items()} | evaluation)
+        populations = [population for population, _ in advanced]
+        parts = []
+        for chunk, (_, segment) in zip(chunks, advanced, strict=True):
+            part = _widened(_host(segment, len(chunk)))
+            last = {name: values[:, -1] for name, values in part.traces.items()}
+            observe(length * len(chunk), last | part.evaluation)
+            parts.append(part)
+        measured.append(_join(np.concatenate, parts))
     params = None
     if keep_params:
-        parts = [_host(p.run.params, len(c)) for p, c in zip(populations, chunks, strict=True)]
-        params = jax.tree.map(lambda *x: np.concatenate(x), *parts)
+        ends = zip(populations, chunks, strict=True)
+        params = _join(np.concatenate, [_host(p.run.params, len(chunk)) for p, chunk in ends])
     return Measurements(
         params=params,
-        traces=_join(traces, len(chunks), lambda x: np.concatenate(x, axis=1)),
-        evaluations=_join(evaluations, len(chunks), lambda x: np.stack(x, axis=1)),
+        traces=_join(functools.partial(np.concatenate, axis=1), [m.traces for m in measured]),
+        evaluations=_join(functools.partial(np.stack, axis=1), [m.evaluation for m in measured]),
+        finite=measured[-1].finite,
     )
 
 
@@ -130,12 +135,5 @@ def _widened(measured: Any) -> Any:
     return jax.tree.map(wide, measured)
 
 
-def _join(
-    parts: list[dict[str, np.ndarray]], chunks: int, along_steps: Callable[..., np.ndarray]
-) -> dict[str, np.ndarray]:
-    """Chunks of segments, segment by segment, as one array ``[row, ...]`` by name."""
-    segments = [parts[i : i + chunks] for i in range(0, len(parts), chunks)]
-    return {
-        name: along_steps([np.concatenate([part[name] for part in seg]) for seg in segments])
-        for name in parts[0]
-    }
+def _join(how: Callable[[tuple], np.ndarray], trees: list[Any]) -> Any:
+    return jax.tree.map(lambda *leaves: how(leaves), *trees)

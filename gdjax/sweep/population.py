@@ -20,6 +20,14 @@ class Population(NamedTuple):
     run: Run  # leaves [run, ...]
 
 
+class Segment(NamedTuple):
+    """What a segment measured."""
+
+    traces: dict[str, jax.Array]  # [run, step]
+    evaluation: dict[str, jax.Array]  # [run]
+    finite: jax.Array  # bool[run]: whether all parameters are at its end
+
+
 def stack(
     factory: Callable[..., GradientTransformation], settings: Mapping[str, np.ndarray]
 ) -> GradientTransformation:
@@ -58,14 +66,14 @@ def start(
     return Population(optimizer, jax.lax.map(lambda pair: one(*pair), (optimizer, seeds)))
 
 
-def advance(
-    task: Task, population: Population, steps: int
-) -> tuple[Population, dict[str, jax.Array], dict[str, jax.Array]]:
-    """One segment of every run: the population, traces ``[run, step]``, evaluations ``[run]``."""
+def advance(task: Task, population: Population, steps: int) -> tuple[Population, Segment]:
+    """One segment of every run."""
 
-    def one(optimizer: GradientTransformation, run: Run) -> tuple:
+    def one(optimizer: GradientTransformation, run: Run) -> tuple[Run, Segment]:
         run, traces = training.advance(task, optimizer, run, steps)
-        return run, traces, training.evaluate(task, run)
+        finite = [jnp.isfinite(leaf).all() for leaf in jax.tree.leaves(run.params)]
+        segment = Segment(traces, training.evaluate(task, run), jnp.asarray(finite).all())
+        return run, segment
 
-    run, traces, evaluation = jax.vmap(one)(*population)
-    return Population(population.optimizer, run), traces, evaluation
+    run, segment = jax.vmap(one)(*population)
+    return Population(population.optimizer, run), segment

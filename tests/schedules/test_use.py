@@ -140,13 +140,3 @@ def test_vmap_over_a_constant_equals_the_loop():
     np.testing.assert_allclose(jax.vmap(run)(init_values), looped, rtol=1e-6)
     # 10, 10 / 2, then times init_value 10
     np.testing.assert_allclose(looped[2], [10, 5, 50, 50], rtol=1e-6)
-
-
-@jax.jit
-def _values(schedule, counts):
-    return jax.vmap(schedule)(counts)
-
-
-def _seven(count):
-    del count
-    return 7

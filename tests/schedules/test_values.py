@@ -235,9 +235,6 @@ def test_float64_under_x64():
             assert schedule(jnp.int32(3)).dtype == jnp.float64
 
 
-_linear = schedules.linear_schedule(0.0, 1.0, 3)
-
-
 @jax.jit
 def _values(schedule, counts):
     return jax.vmap(schedule)(counts)

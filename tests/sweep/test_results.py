@@ -1,9 +1,12 @@
+import dataclasses
+
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
 import gdjax
 from gdjax import InvalidValue, SweepResult
-from gdjax.sweep.stopping import Status, judge
+from gdjax.sweep.stopping import Status
 
 SPACE = {"learning_rate": [0.5, 0.25, 4.0], "decay": [0.0, 0.5]}
 
@@ -126,10 +129,25 @@ def test_what_is_not_a_sweep_is_told(result, tmp_path):
         SweepResult.load(tmp_path)
 
 
-def test_a_run_whose_last_update_breaks_it_has_diverged():
-    loss = np.array([[[2.0, 1.0]], [[2.0, np.inf]], [[2.0, 1.0]]])
-    evaluations = {"a": np.array([[[1.0, np.nan]], [[np.nan, np.nan]], [[np.nan, 1.0]]])}
-    status, step, reason = judge(loss, evaluations)
-    assert status[:, 0].tolist() == [Status.DIVERGED, Status.DIVERGED, Status.DONE]
-    assert step[:, 0].tolist() == [2, 1, -1]
-    assert reason[:, 0].tolist() == ["a is not finite", "loss is inf", ""]
+def test_a_run_whose_last_update_breaks_it_has_diverged(halving):
+    """A start of -2 leaves float32 by a step of 3e38, a start of 1 does not."""
+    space = {"learning_rate": [3e38, 0.5]}
+    result = gdjax.sweep(halving, gdjax.sgd, space, steps=1, seeds=2, key=3)
+    breaks = result.traces["loss"][0, :, 0] == 2
+    assert breaks.sum() == 1
+    assert (result.status[0] == np.where(breaks, Status.DIVERGED, Status.DONE)).all()
+    assert result.diverged_at[0, breaks].tolist() == [1]
+    assert result.reason[0, breaks].tolist() == ["a parameter is not finite"]
+    assert (result.status[1] == Status.DONE).all()
+    assert result.best().settings == {"learning_rate": 0.5}
+
+
+def test_a_metric_that_is_not_finite_is_no_divergence_and_ranks_last(halving):
+    def evaluate(params):
+        return {"log": jnp.log(params)}
+
+    task = dataclasses.replace(halving, evaluate=evaluate, objective="log")
+    result = gdjax.sweep(task, gdjax.sgd, {"learning_rate": [1.0, 0.5]}, steps=1, key=1)
+    assert (result.status == Status.DONE).all()
+    assert result.evaluations["log"][0, 0, 0] == -np.inf
+    assert result.ranking()[-1] == 0
