@@ -105,26 +105,9 @@ def sweep(
         width=choose_width(width, max(family.trials for family in drawn) * seeds),
         key=key,
     )
-    if directory is not None:
-        for package in ("xarray", "h5netcdf"):
-            if importlib.util.find_spec(package) is None:
-                raise MissingExtra("sweep(directory=...)", "sweep")
-        checkpoint.prepare(directory, RESULTS_FILE)
-    try:
-        result = _run(plan, drawn, progress)
-    except BaseException:
-        if directory is not None:
-            with contextlib.suppress(OSError):
-                os.rmdir(directory)  # where it is empty
-        raise
-    if directory is not None:
-        try:
-            result.save(directory)
-        except InvalidValue as error:
-            error.add_note("nothing is lost: the measurements are this error's attribute `result`")
-            vars(error)["result"] = result
-            raise
-    return result
+    if directory is None:
+        return _run(plan, drawn, progress)
+    return _run_and_save(plan, drawn, progress, directory)
 
 
 def reconnect(
@@ -162,6 +145,28 @@ def environment() -> dict[str, str]:
         "python": platform.python_version(),
         "device": f"{len(jax.devices())} x {device.platform} ({device.device_kind})",
     }
+
+
+def _run_and_save(
+    plan: Plan, drawn: list[Family], progress: bool | None, directory: str | os.PathLike
+) -> SweepResult:
+    for package in ("xarray", "h5netcdf"):
+        if importlib.util.find_spec(package) is None:
+            raise MissingExtra("sweep(directory=...)", "sweep")
+    checkpoint.prepare(directory, RESULTS_FILE)
+    try:
+        result = _run(plan, drawn, progress)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            os.rmdir(directory)  # where it is empty
+        raise
+    try:
+        result.save(directory)
+    except InvalidValue as error:
+        error.add_note("nothing is lost: the measurements are this error's attribute `result`")
+        vars(error)["result"] = result
+        raise
+    return result
 
 
 def _run(plan: Plan, drawn: list[Family], show_progress: bool | None) -> SweepResult:
