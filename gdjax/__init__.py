@@ -2,6 +2,7 @@
 
 from gdjax import problems, report
 from gdjax.binding import Bound, bind
+from gdjax.composition import chain, identity, named_chain
 from gdjax.errors import GdjaxError, InvalidType, InvalidValue, MissingExtra
 from gdjax.inspection import hyperparameters, replace
 from gdjax.optimizers import adagrad, adam, adamw, amsgrad, nadam, rmsprop, sgd
@@ -30,14 +31,7 @@ from gdjax.sweep import (
 )
 from gdjax.task import Task
 from gdjax.training import train
-from gdjax.transformation import (
-    GradientTransformation,
-    apply_updates,
-    chain,
-    identity,
-    named_chain,
-    transformation,
-)
+from gdjax.transformation import GradientTransformation, apply_updates, transformation
 from gdjax.transforms import (
     add_decayed_weights,
     clip,
@@ -46,6 +40,7 @@ from gdjax.transforms import (
     scale_by_adam,
     scale_by_amsgrad,
     scale_by_learning_rate,
+    scale_by_lion,
     scale_by_rms,
     scale_by_rss,
     scale_by_stddev,
@@ -98,6 +93,7 @@ __all__ = [
     "scale_by_adam",
     "scale_by_amsgrad",
     "scale_by_learning_rate",
+    "scale_by_lion",
     "scale_by_rms",
     "scale_by_rss",
     "scale_by_stddev",

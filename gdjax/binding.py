@@ -196,9 +196,9 @@ def factory_signature(rule: Callable[..., Any], skip: int, returns: Any) -> insp
 
 
 def factory(
-    rule: Callable[..., Any], signature: inspect.Signature, make: Callable[[Bound], Any]
+    rule: Callable[..., Any], signature: inspect.Signature, make: Callable[[dict[str, Any]], Any]
 ) -> Callable[..., Any]:
-    """A function with the name and docstring of ``rule`` that binds and calls ``make``."""
+    """A function with the name and docstring of ``rule`` that gives its arguments to ``make``."""
 
     @functools.wraps(rule)
     def build(*args: Any, **kwargs: Any) -> Any:
@@ -208,7 +208,7 @@ def factory(
             names = ", ".join(signature.parameters)
             raise InvalidType(f"{rule.__name__}({names}): {error}") from None
         call.apply_defaults()
-        return make(bind(rule, **call.arguments))
+        return make(call.arguments)
 
     vars(build).update(__signature__=signature)
     return build

@@ -16,6 +16,8 @@ from gdjax.errors import InvalidType, InvalidValue, nearest
 from gdjax.ranges import interval_of
 from gdjax.transformation import GradientTransformation, ScheduledState
 
+_LINKS = ChildKey("", "links")  # of a chain, whose state is that of its links
+
 
 def hyperparameters(optimizer: GradientTransformation, state: Any = None) -> dict[str, Any]:
     """Dotted names and values of all hyperparameters.
@@ -125,16 +127,19 @@ def _named(tree: Any, is_leaf: Callable[[Any], bool] | None = None) -> list[tupl
 
 
 def _dotted(path: tuple, positions: bool = False) -> str:
-    """A rule's label and what follows it; before it, where it stands in named chains (or all)."""
-    prefix, inside = [], []
-    for key in path:
-        if isinstance(key, ChildKey) and key.label:
-            inside = [key.label, key.name]
-        elif inside:
-            inside.append(str(_entry(key)))
-        elif isinstance(key, DictKey) or (positions and isinstance(key, SequenceKey)):
-            prefix.append(str(_entry(key)))
-    return ".".join(prefix + inside)
+    """A rule's label and what follows it; before it, where it stands: in dicts, or everywhere."""
+    outer, inner = _split(path)
+    kinds = (DictKey, SequenceKey, ChildKey) if positions else DictKey
+    entries = [_entry(key) for key in outer if isinstance(key, kinds) and key != _LINKS]
+    label = [key.label for key in inner[:1] if isinstance(key, ChildKey) and key.label]
+    return ".".join(map(str, entries + label + [_entry(key) for key in inner]))
+
+
+def _split(path: tuple) -> tuple[tuple, tuple]:
+    """The way to a rule, and the way inside it: the last labelled key begins the second."""
+    labelled = [i for i, key in enumerate(path) if isinstance(key, ChildKey) and key.label]
+    last = labelled[-1] if labelled else len(path)
+    return path[:last], path[last:]
 
 
 def _entry(key: Any) -> Any:
@@ -144,10 +149,16 @@ def _entry(key: Any) -> Any:
 
 
 def _position(path: tuple) -> tuple:
-    """Where in its chains a rule stands: the same for its update and for its state."""
-    labelled = [i for i, key in enumerate(path) if isinstance(key, ChildKey) and key.label]
-    before = path[: labelled[-1]] if labelled else path
-    return tuple(_entry(key) for key in before if isinstance(key, (SequenceKey, DictKey)))
+    """Where in its chains and combinators a rule stands: the same for its update and its state.
+
+    A combinator's argument that is a transformation (or a tree of them) and the field of its
+    state for it count alike, whatever they are called.
+    """
+    return tuple(
+        _entry(key) if isinstance(key, (SequenceKey, DictKey)) else "inner"
+        for key in _split(path)[0]
+        if key != _LINKS
+    )
 
 
 def _counts(state: Any, outer: tuple = ()) -> Iterator[tuple[tuple, jax.Array]]:

@@ -1,4 +1,4 @@
-"""The (init, update) pair: ``@transformation``, ``chain`` and ``named_chain``.
+"""The (init, update) pair and ``@transformation``, which makes it of one pure function.
 
 A transformation is Optax's own pair of pure functions; both are bindings (see
 :mod:`gdjax.binding`), so the pair is a pytree whose leaves are its hyperparameters.
@@ -6,9 +6,8 @@ A transformation is Optax's own pair of pure functions; both are bindings (see
 
 import functools
 import inspect
-from collections import Counter, OrderedDict
 from collections.abc import Callable, Mapping
-from typing import Any, Concatenate, NamedTuple, ParamSpec
+from typing import Annotated, Any, Concatenate, NamedTuple, ParamSpec
 
 import jax
 import jax.numpy as jnp
@@ -22,6 +21,10 @@ from gdjax.errors import InvalidType, InvalidValue
 apply_updates = optax.apply_updates
 
 P = ParamSpec("P")
+
+# Annotation of an argument that is a transformation, or a tree of them. Typed Any, because a
+# factory takes the pair, of which the rule sees ``update`` and its ``init`` sees ``init``.
+Inner = Annotated[Any, "a transformation, gdjax's or Optax's"]
 
 
 class GradientTransformation(optax.GradientTransformationExtraArgs):
@@ -99,7 +102,8 @@ def transformation(
     The rule takes ``(updates, state, params)``, then its hyperparameters; keyword-only
     parameters are extras that the caller passes to ``update`` at run time. The factory takes
     the hyperparameters: numbers, arrays, schedules and PRNG keys become leaves, all else
-    structure.
+    structure. An argument annotated as ``Inner`` is itself a transformation, or a tree of them:
+    the rule gets its ``update``, ``init`` its ``init``.
 
     Args:
       init: function of ``params`` and of those hyperparameters that it names; makes the state.
@@ -123,12 +127,16 @@ def transformation(
         name = rule.__name__
         signature = binding.factory_signature(rule, skip=3, returns=GradientTransformation)
         for_init = inspect.signature(init).parameters.keys() & signature.parameters.keys()
+        inner = [k for k, p in signature.parameters.items() if p.annotation is Inner]
 
-        def make(bound: Bound) -> GradientTransformation:
+        def make(arguments: dict[str, Any]) -> GradientTransformation:
+            pairs = {k: _as_pairs(f"{name}: {k}", arguments[k]) for k in inner}
+            bound = binding.bind(rule, **arguments | _halves(pairs, "update"))
             update = Update(rule, bound.leaves, bound.structure, name)
+            leaves = bound.leaves | _halves(pairs, "init")
             start = Bound(
                 init,
-                {k: v for k, v in bound.leaves.items() if k in for_init},
+                {k: v for k, v in leaves.items() if k in for_init},
                 {k: v for k, v in bound.structure.items() if k in for_init},
                 name,
             )
@@ -139,51 +147,6 @@ def transformation(
         return binding.factory(rule, signature, make)
 
     return decorate
-
-
-def chain(*transformations: optax.GradientTransformation) -> GradientTransformation:
-    """Apply transformations one after another, gdjax's and Optax's alike.
-
-    ``update_n(... update_2(update_1(g)))``; extras go to all of them. The state is a tuple of
-    their states.
-
-    Raises:
-      InvalidType: an argument that is not an (init, update) pair.
-    """
-    pairs = [_as_pair(f"chain: argument {i}", t) for i, t in enumerate(transformations)]
-    return GradientTransformation(
-        Bound(_init_chain, {"links": tuple(pair.init for pair in pairs)}),
-        Update(_chain, {"links": tuple(pair.update for pair in pairs)}),
-    )
-
-
-def named_chain(
-    *transformations: tuple[str, optax.GradientTransformation],
-) -> GradientTransformation:
-    """Like :func:`chain`, of (name, transformation) pairs; the state is a dict by name.
-
-    Raises:
-      InvalidType: an argument that is not a pair of a name and a transformation.
-      InvalidValue: a name given twice.
-    """
-    for item in transformations:
-        if not (isinstance(item, tuple) and len(item) == 2 and isinstance(item[0], str)):
-            raise InvalidType(f"named_chain takes (name, transformation) pairs, got {item!r}")
-    twice = [name for name, n in Counter(name for name, _ in transformations).items() if n > 1]
-    if twice:
-        raise InvalidValue(f"named_chain: each name may stand once, got {twice[0]!r} again")
-    pairs = OrderedDict((k, _as_pair(f"named_chain: {k!r}", t)) for k, t in transformations)
-    return GradientTransformation(
-        Bound(_init_named_chain, {"links": OrderedDict((k, t.init) for k, t in pairs.items())}),
-        Update(_named_chain, {"links": OrderedDict((k, t.update) for k, t in pairs.items())}),
-    )
-
-
-@transformation()
-def identity(updates: Any, state: optax.EmptyState, params: Any) -> tuple:
-    """Leave the updates as they are."""
-    del params
-    return updates, state
 
 
 def _at(count: Any, leaves: dict[str, Any], dtype: np.dtype) -> dict[str, Any]:
@@ -219,7 +182,7 @@ def _select_extra(rule: Callable[..., Any], extra: dict[str, Any]) -> dict[str, 
     return extra if takes_any else {k: v for k, v in extra.items() if k in names}
 
 
-def _as_pair(what: str, pair: Any) -> GradientTransformation:
+def as_pair(what: str, pair: Any) -> GradientTransformation:
     """An element of a chain; one of Optax's becomes a binding without leaves."""
     if isinstance(pair, GradientTransformation):
         return pair
@@ -235,6 +198,21 @@ def _as_pair(what: str, pair: Any) -> GradientTransformation:
     )
 
 
+def _as_pairs(what: str, tree: Any) -> Any:
+    """``as_pair`` on each element of a tree of transformations, most often of one."""
+    return jax.tree.map(
+        lambda x: as_pair(what, x), tree, is_leaf=lambda x: x is None or isinstance(x, tuple)
+    )
+
+
+def _halves(pairs: dict[str, Any], half: str) -> dict[str, Any]:
+    return jax.tree.map(lambda x: getattr(x, half), pairs, is_leaf=_is_pair)
+
+
+def _is_pair(x: Any) -> bool:
+    return isinstance(x, GradientTransformation)
+
+
 def _foreign(updates: Any, state: Any, params: Any, update: Any, takes_extra: bool, **extra: Any):
     return update(updates, state, params, **(extra if takes_extra else {}))
 
@@ -243,38 +221,3 @@ def _init_scheduled(params: Any, init: Bound) -> ScheduledState:
     count = jnp.zeros((), jnp.int32)
     leaves = _at(count, init.leaves, trees.compute_dtype(params))
     return ScheduledState(count, init.function(params, **init.arguments() | leaves))
-
-
-def _init_chain(params: Any, links: tuple[Bound, ...]) -> tuple:
-    return tuple(init(params) for init in links)
-
-
-def _chain(updates: Any, state: Any, params: Any, links: tuple[Update, ...], **extra: Any) -> tuple:
-    if len(links) != len(state):
-        raise InvalidValue(
-            f"chain of {len(links)} transformations got a state of {len(state)}; pass the state "
-            "that this chain's init or last update returned"
-        )
-    new_state = []
-    for update, old in zip(links, state, strict=True):
-        updates, new = update(updates, old, params, **extra)
-        new_state.append(new)
-    return updates, tuple(new_state)
-
-
-def _init_named_chain(params: Any, links: Mapping[str, Bound]) -> dict[str, Any]:
-    return {name: init(params) for name, init in links.items()}
-
-
-def _named_chain(
-    updates: Any, state: Any, params: Any, links: Mapping[str, Update], **extra: Any
-) -> tuple:
-    if not isinstance(state, Mapping) or state.keys() != links.keys():
-        got = ", ".join(state) if isinstance(state, Mapping) else type(state).__name__
-        raise InvalidValue(
-            f"named_chain of {', '.join(links)} got a state of {got}; pass the state that this "
-            "chain's init or last update returned"
-        )
-    old = tuple(state[name] for name in links)
-    updates, new = _chain(updates, old, params, tuple(links.values()), **extra)
-    return updates, dict(zip(links, new, strict=True))

@@ -34,7 +34,9 @@ def map_leaves(leaf: Callable[..., Any], *trees: Any, given: tuple[Any, ...] = (
       leaf: pure function of one leaf of each tree, then one of each tree in ``given``. It
         returns one array for each tree in ``trees`` (a tuple, or the array where there is one).
       *trees: trees of one structure, the updates first. Where the updates hold ``None``,
-        nothing is computed and every tree keeps what it has.
+        nothing is computed and every tree keeps what it has. Where another tree holds a tree
+        instead of an array of the update's shape (the factors of a matrix, say), ``leaf`` gets
+        and returns that.
       given: trees that are only read.
 
     Returns:
@@ -148,9 +150,9 @@ def global_norm(tree: Any) -> jax.Array:
 
 
 def _compute(leaf: Callable[..., Any], outputs: int, *row: Any) -> tuple:
-    results = leaf(*map(_widen, row))
+    results = leaf(*(jax.tree.map(_widen, x) for x in row))
     results = results if outputs > 1 else (results,)
-    return tuple(map(_cast, results, row[:outputs]))
+    return tuple(jax.tree.map(_cast, *pair) for pair in zip(results, row[:outputs], strict=True))
 
 
 def _cast(new: Any, old: Any) -> jax.Array:
@@ -180,7 +182,8 @@ def _flatten_like(reference: Any, treedef: Any, tree: Any) -> list:
             f"\n  updates: {jax.tree.structure(reference)}\n  other:   {jax.tree.structure(tree)}"
         ) from None
     for update, other in zip(treedef.flatten_up_to(reference), leaves, strict=True):
-        if update is not None and jnp.shape(update) != jnp.shape(other):
+        is_leaf = jax.tree_util.all_leaves([other])
+        if update is not None and is_leaf and jnp.shape(update) != jnp.shape(other):
             raise InvalidValue(
                 f"updates and a tree that must match them have different shapes: "
                 f"{jax.tree.map(jnp.shape, reference)} and {jax.tree.map(jnp.shape, tree)}; pass "

@@ -19,6 +19,7 @@ import pytest
 
 import gdjax
 from gdjax import ranges, schedules
+from tests import runs
 
 KINDS = ("transformation", "optimizer", "schedule")
 
@@ -45,6 +46,7 @@ VALUES: dict[str, Callable[[int], Any]] = {
     "decay_rate": lambda i: 0.5 + 0.1 * i,
     "decay_steps": lambda i: 15 + i,
     "end_value": lambda i: 0.14 + 0.01 * i,
+    "inner": lambda i: gdjax.trace(0.6 + 0.1 * i),
     "init_value": lambda i: 0.3 + 0.1 * i,
     "peak_value": lambda i: 0.8 + 0.1 * i,
     "schedules": _joined,
@@ -100,7 +102,23 @@ class Case(NamedTuple):
     def make(self, values: dict[str, Any] | None = None, **changes: Any) -> Any:
         """What the factory makes of ``values`` (the first generic ones) with ``changes``."""
         values = self.values() if values is None else values
-        return self.factory(**self.structure, **{**values, **changes})
+        return self.fed(self.factory(**self.structure, **{**values, **changes}))
+
+    def fed(self, thing: Any) -> Any:
+        """Behind what spreads each gradient over workers, where ``thing`` aggregates theirs."""
+        aggregates = self.factory.__module__.endswith(".aggregation")
+        return gdjax.chain(runs.spread(), thing) if aggregates else thing
+
+    @property
+    def draws(self) -> bool:
+        """Whether it draws random numbers."""
+        return "key" in self.numbers
+
+    @property
+    def decays(self) -> list[str]:
+        """Names of the decay rates."""
+        intervals = {name: self.interval(name) for name in self.numbers}
+        return [name for name, interval in intervals.items() if interval and interval.high == 1]
 
 
 def factories(kind: str) -> dict[str, Callable[..., Any]]:
@@ -119,7 +137,7 @@ def factories(kind: str) -> dict[str, Callable[..., Any]]:
         and function.__module__ == module.__name__
     }
     if kind == "transformation":
-        found["identity"] = gdjax.identity  # beside chain, which needs it
+        found["identity"] = gdjax.identity  # beside chain
     found.pop("schedule", None)  # the decorator
     return found
 

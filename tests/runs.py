@@ -5,17 +5,21 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 
 import gdjax
+from gdjax import trees
 
 # Gradients are these factors times PULL times (1 + 0.3 * params). The first is 0 throughout:
 # there a debiased variance is 0 but for rounding, of which a root would make a large error. It is
 # also where 0/0 lurks. One coordinate is always 0; the magnitudes lie on both sides of every
-# clipping value in tests/discovery.py, none near one.
-FACTORS = (0.0, 1.0, -0.01, 1.5, 0.3)
-PULL = {"w": np.array([1.0, -0.02, 0.0, -0.6]), "b": np.array(-0.4)}
-PARAMS = {"w": np.array([0.5, -1.0, 0.4, 0.7])}
+# clipping value in tests/discovery.py, none near one. The last ones turn the sign of averages
+# that keep little of the past, and of no others.
+FACTORS = (0.0, 1.0, -0.01, 1.5, 0.3, -0.6, 0.6)
+PULL = {"w": np.array([[1.0, -0.02, 0.0], [-0.6, 1.4, 0.8]]), "b": np.array(-0.4)}
+PARAMS = {"w": np.array([[0.5, -1.0, 0.4], [0.7, -0.3, 0.2]])}
 TWO_LEAVES = {**PARAMS, "b": np.array(0.8)}
+WORKERS = np.array([1.0, 0.5, -0.25, 2.0, 4.0])  # powers of 2, exact in every dtype
 
 COUNTS = 24  # steps at which a schedule is looked at
 
@@ -25,7 +29,21 @@ enable_x64 = jax.enable_x64 if hasattr(jax, "enable_x64") else jax.experimental.
 @jax.jit
 def update(pair: Any, *args: Any) -> tuple:
     """One step of a transformation; jitted here, so that all laws share the programs."""
-    return pair.update(*args)
+    return apply(pair, *args)
+
+
+def apply(pair: Any, updates: Any, state: Any, params: Any) -> tuple:
+    """One step, with every extra that a rule may ask for."""
+    value = sum((jnp.sum(trees.abs_sq(x)) for x in jax.tree.leaves(params)), jnp.zeros(()))
+    return optax.with_extra_args_support(pair).update(
+        updates, state, params, value=value.astype(trees.compute_dtype(params))
+    )
+
+
+@gdjax.transformation()
+def spread(updates: Any, state: Any, params: Any) -> tuple:
+    """Make of each gradient those of several workers or examples, along a leading axis."""
+    return jax.tree.map(lambda g: jnp.multiply.outer(WORKERS.astype(g.dtype), g), updates), state
 
 
 def behave(thing: Any, params: Any = PARAMS) -> Any:
@@ -40,7 +58,7 @@ def train(pair: Any, params: Any, factors: jax.Array) -> Any:
 
     def step(carry: tuple, factor: jax.Array) -> tuple:
         params, state = carry
-        updates, state = pair.update(gradients(params, factor), state, params)
+        updates, state = apply(pair, gradients(params, factor), state, params)
         params = gdjax.apply_updates(params, updates)
         return (params, state), (updates, params)
 
@@ -65,7 +83,7 @@ def resume(pair: Any, state: Any, steps: int) -> tuple:
     """Some steps of that run, from ``state`` or from the start: updates, and the new state."""
 
     def step(state: Any, _: None) -> tuple:
-        updates, state = pair.update(jnp.ones(()), state, jnp.zeros(()))
+        updates, state = apply(pair, jnp.ones(()), state, jnp.zeros(()))
         return state, updates
 
     state = pair.init(jnp.zeros(())) if state is None else state
@@ -86,6 +104,11 @@ def widen(tree: Any) -> Any:
 def like(tree: Any, reference: Any) -> Any:
     """The leaves of ``tree`` in the dtypes of ``reference``."""
     return jax.tree.map(lambda x, y: x.astype(y.dtype), tree, reference)
+
+
+def largest(tree: Any) -> float:
+    """The largest magnitude of all leaves."""
+    return max(float(jnp.max(jnp.abs(x), initial=0)) for x in jax.tree.leaves(tree))
 
 
 def strong(tree: Any) -> Any:

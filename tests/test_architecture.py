@@ -21,6 +21,7 @@ LAYERS = (
     "trees",
     "binding",
     "transformation",
+    "composition",
     "inspection",
     "schedules.base",
     "schedules.single",
@@ -28,6 +29,7 @@ LAYERS = (
     "schedules",
     "transforms.*",
     "transforms",
+    "optimizers.*",
     "optimizers",
     "task",
     "training",
@@ -58,6 +60,7 @@ ONLY = {
     ("problems", "report"): set(),
     ("transforms", "schedules"): set(),
     ("transforms", "inspection"): set(),
+    ("transforms", "composition"): set(),
 }
 
 

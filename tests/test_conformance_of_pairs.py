@@ -52,7 +52,7 @@ def test_narrow_arithmetic_is_float32_rounded_once(case: Case, dtype):
 
     Each link of a chain rounds what it hands on: an optimizer may differ by that much a link.
     """
-    decays = dict.fromkeys(_decays(case), 0.999)
+    decays = dict.fromkeys(case.decays, 0.999)
     pair = runs.strong(case.make({**case.defaults(), **decays}))
     params = runs.cast(runs.PARAMS, dtype)
     state = jax.jit(pair.init)(params)
@@ -64,8 +64,9 @@ def test_narrow_arithmetic_is_float32_rounded_once(case: Case, dtype):
         if case.kind == "transformation":
             runs.assert_equal(narrow, runs.like(wide, narrow))
         else:
-            rtol = 3 * float(jnp.finfo(dtype).eps)
-            runs.assert_close(runs.widen(narrow), runs.widen(runs.like(wide, narrow)), rtol=rtol)
+            rtol, expected = 3 * float(jnp.finfo(dtype).eps), runs.widen(runs.like(wide, narrow))
+            atol = rtol / 6 * runs.largest(expected)  # where terms cancel
+            runs.assert_close(runs.widen(narrow), expected, rtol=rtol, atol=atol)
         updates, state = narrow
         params = gdjax.apply_updates(params, updates)
 
@@ -73,7 +74,7 @@ def test_narrow_arithmetic_is_float32_rounded_once(case: Case, dtype):
 @each()
 @pytest.mark.parametrize("dtype", NARROW, ids=_name)
 def test_nothing_comes_of_nothing(case: Case, dtype):
-    """Zero gradients and parameters give zero updates, not 0/0."""
+    """Zero gradients and parameters give zero updates, not 0/0; where noise is drawn, numbers."""
     pair, zeros = (
         case.make(case.defaults()),
         runs.cast(jax.tree.map(np.zeros_like, runs.PARAMS), dtype),
@@ -81,7 +82,8 @@ def test_nothing_comes_of_nothing(case: Case, dtype):
     state = jax.jit(pair.init)(zeros)
     for _ in range(2):
         updates, state = runs.update(pair, zeros, state, zeros)
-        assert all((x == 0).all() for x in jax.tree.leaves(updates))
+        good = jnp.isfinite if case.draws else jnp.logical_not
+        assert all(good(x).all() for x in jax.tree.leaves(updates))
 
 
 @each()
@@ -96,7 +98,7 @@ def test_complex_numbers_turn_with_their_plane_or_are_refused(case: Case):
     params = runs.cast(real, jnp.complex64)
     try:
         state = jax.jit(pair.init)(params)
-        jax.eval_shape(pair.update, params, state, params)
+        jax.eval_shape(runs.apply, pair, params, state, params)
     except (TypeError, ValueError) as error:
         return _assert_says_why(error)
     turn = np.exp(0.7j).astype(np.complex64)
@@ -124,10 +126,6 @@ def _assert_says_why(error: Exception) -> None:
 # 5. Debiasing by the weights really used ----------------------------------------------------
 
 
-def _decays(case: Case) -> list[str]:
-    return [name for name in case.numbers if case.interval(name).high == 1]
-
-
 def _averages(case: Case) -> bool:
     """It keeps the sum of its weights, and no flag is off that would use it."""
     parameters = inspect.signature(case.factory).parameters
@@ -143,7 +141,7 @@ def test_some_rules_debias():
     assert {"scale_by_adam", "scale_by_amsgrad", "scale_by_rms", "scale_by_stddev"} <= debiased
 
 
-@discovery.each("transformation", where=_decays)
+@discovery.each("transformation", where=lambda case: case.decays)
 def test_debiasing_survives_changing_decay_rates(case: Case):
     """On a constant gradient a debiased rule does the same whatever its decay rates are.
 
@@ -152,7 +150,7 @@ def test_debiasing_survives_changing_decay_rates(case: Case):
     those that say so must be among them.
     """
     rates = (0.9, 0.5, 0.99)
-    decays = _decays(case)
+    decays = case.decays
     # An average that starts elsewhere than at 0 is not debiased from there.
     starts = {name: 0.0 for name, default in case.defaults().items() if default == 0}
     with runs.enable_x64(True):
@@ -196,7 +194,10 @@ TREES = {
 def _scheduled(case: Case) -> Any:
     """The case with each number as a schedule, which is constant."""
     return case.make(
-        {name: gdjax.constant_schedule(value) for name, value in case.values().items()}
+        {
+            name: gdjax.constant_schedule(value) if case.interval(name) else value
+            for name, value in case.values().items()
+        }
     )
 
 
@@ -204,7 +205,7 @@ def _is_stable(pair: Any, updates: Any, params: Any) -> bool:
     """Whether the types of the updates and of the state stay, in a scan too."""
 
     def step(state: Any, _: None) -> tuple:
-        new_updates, state = pair.update(updates, state, params)
+        new_updates, state = runs.apply(pair, updates, state, params)
         return state, new_updates
 
     def run() -> tuple:
@@ -236,17 +237,20 @@ def test_types_of_the_state_are_stable_where_updates_are_missing(case: Case):
 
 @each()
 def test_odd_leaves_change_nothing_for_the_others(case: Case):
-    """The updates of a leaf are the same beside a ``None``, an empty and an untrained one."""
+    """The updates of a leaf are the same beside a ``None``, an empty and an untrained one.
+
+    These come after it: random numbers are drawn for one leaf after another, as Optax does.
+    """
     pair = case.make()
     params = runs.cast(runs.PARAMS, float)
-    odd = {**params, "none": None, "empty": jnp.ones((0, 3)), "untrained": jnp.ones(2)}
+    odd = {**params, "x_none": None, "y_empty": jnp.ones((0, 3)), "z_untrained": jnp.ones(2)}
     state, odd_state = pair.init(params), pair.init(odd)
     for factor in runs.FACTORS:
         gradients = runs.gradients(params, factor)
         updates, state = runs.update(pair, gradients, state, params)
-        missing = {**gradients, "none": None, "empty": jnp.ones((0, 3)), "untrained": None}
-        odd_updates, odd_state = runs.update(pair, missing, odd_state, odd)
-        assert odd_updates["untrained"] is None
+        empty = {"x_none": None, "y_empty": jnp.ones((0, 3)), "z_untrained": None}
+        odd_updates, odd_state = runs.update(pair, {**gradients, **empty}, odd_state, odd)
+        assert odd_updates["z_untrained"] is None
         runs.assert_close({"w": odd_updates["w"]}, updates, rtol=2e-6)
 
 

@@ -179,3 +179,19 @@ def test_global_norm_has_derivative_zero_at_zero():
     chex.assert_trees_all_equal(jax.grad(trees.global_norm)(jnp.zeros(2)), np.zeros(2))
     gradient = jax.grad(trees.global_norm)(jnp.array([3.0, 4.0]))
     chex.assert_trees_all_close(gradient, np.array([0.6, 0.8]), rtol=1e-6)
+
+
+def test_map_leaves_takes_trees_in_place_of_leaves():
+    def leaf(g, factors):
+        assert factors["row"].dtype == jnp.float32
+        row = factors["row"] + g.sum(1)
+        return g * row[:, None], {"row": row, "other": factors["other"]}
+
+    updates = {"w": jnp.ones((2, 3), jnp.bfloat16), "none": None}
+    factors = {"row": jnp.ones(2, jnp.bfloat16), "other": None}
+    state = {"w": factors, "none": factors}
+    new_updates, new_state = trees.map_leaves(leaf, updates, state)
+    assert new_updates["w"].tolist() == [[4.0] * 3] * 2
+    assert new_state["w"]["row"].tolist() == [4.0] * 2
+    assert new_state["w"]["row"].dtype == jnp.bfloat16
+    assert new_state["none"] is factors

@@ -6,7 +6,7 @@ from typing import Any, Concatenate, ParamSpec
 import jax
 
 from gdjax import binding
-from gdjax.binding import Bound, Schedule, is_schedule
+from gdjax.binding import Schedule, is_schedule
 from gdjax.errors import InvalidType
 from gdjax.ranges import interval_of
 
@@ -24,7 +24,8 @@ def schedule(rule: Callable[Concatenate[Any, P], jax.Array]) -> Callable[P, Sche
     6.0
     """
 
-    def make(bound: Bound) -> Schedule:
+    def make(arguments: dict[str, Any]) -> Schedule:
+        bound = binding.bind(rule, **arguments)
         for name, value in bound.leaves.items():
             if is_schedule(value) and interval_of(rule, name):
                 raise InvalidType(

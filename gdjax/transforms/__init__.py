@@ -15,13 +15,14 @@ from gdjax.transforms.adaptive import (
     scale_by_stddev,
 )
 from gdjax.transforms.clipping import clip, clip_by_global_norm
-from gdjax.transforms.momentum import TraceState, trace
+from gdjax.transforms.momentum import ScaleByLionState, TraceState, scale_by_lion, trace
 from gdjax.transforms.regularization import add_decayed_weights
 from gdjax.transforms.scaling import scale, scale_by_learning_rate
 
 __all__ = [
     "ScaleByAdamState",
     "ScaleByAmsgradState",
+    "ScaleByLionState",
     "ScaleByRStdDevState",
     "ScaleByRmsState",
     "ScaleByRssState",
@@ -33,6 +34,7 @@ __all__ = [
     "scale_by_adam",
     "scale_by_amsgrad",
     "scale_by_learning_rate",
+    "scale_by_lion",
     "scale_by_rms",
     "scale_by_rss",
     "scale_by_stddev",
