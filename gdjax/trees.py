@@ -81,6 +81,20 @@ def map_prefix(what: str, subtree: Callable[..., Any], prefix: Any, *trees: Any)
         ) from None
 
 
+def map_chosen(mask: Any, change: Callable[..., Any], updates: Any, params: Any) -> Any:
+    """``change(updates, params)`` where ``mask`` is true, the updates as they are elsewhere.
+
+    Args:
+      mask: a tree of bools, of the parameters' structure or a prefix of it, or a function from
+        the parameters to one. All is chosen where None.
+      change: function of two subtrees.
+      updates: a tree.
+      params: a tree of its structure.
+    """
+    chosen = mask(params) if callable(mask) else (True if mask is None else mask)
+    return map_prefix("mask", lambda c, u, p: change(u, p) if c else u, chosen, updates, params)
+
+
 def zeros_like(tree: Any, dtype: Any = None) -> Any:
     """Zeros of the shapes in ``tree``, of ``dtype`` or of the leaves' own, never weakly typed."""
     return full_like(tree, 0, dtype)

@@ -49,6 +49,7 @@ VALUES: dict[str, Callable[[int], Any]] = {
     "end_value": lambda i: 0.14 + 0.01 * i,
     "inner": lambda i: gdjax.trace(0.6 + 0.1 * i),
     "init_value": lambda i: 0.3 + 0.1 * i,
+    "min_scale": lambda i: 1.5 + 0.1 * i,
     "peak_value": lambda i: 0.8 + 0.1 * i,
     "schedules": _joined,
     "transition_begin": lambda i: 1 + i,

@@ -68,7 +68,8 @@ def test_narrow_arithmetic_is_float32_rounded_once(case: Case, dtype):
             atol = rtol / 6 * runs.largest(expected)  # where terms cancel
             runs.assert_close(runs.widen(narrow), expected, rtol=rtol, atol=atol)
         updates, state = narrow
-        params = gdjax.apply_updates(params, updates)
+        # By an eighth, which is exact: what grows with its parameters would leave float16.
+        params = gdjax.apply_updates(params, jax.tree.map(lambda u: u / 8, updates))
 
 
 @each()
