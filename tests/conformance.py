@@ -263,7 +263,8 @@ def test_key_paths_name_every_hyperparameter(case: Case):
     """Each number that was passed is found again under one name, and no other number."""
     thing = case.make()
     pair = isinstance(thing, tuple)
-    flat = jax.tree_util.tree_flatten_with_path(thing.update if pair else thing)[0]
+    whole = binding.is_schedule if pair else None  # where it is a hyperparameter
+    flat = jax.tree_util.tree_flatten_with_path(thing.update if pair else thing, whole)[0]
     named = {jax.tree_util.keystr(path): value for path, value in flat}
     assert len(named) == len(flat)
     if pair:

@@ -49,16 +49,25 @@ VALUES: dict[str, Callable[[int], Any]] = {
     "end_value": lambda i: 0.14 + 0.01 * i,
     "inner": lambda i: gdjax.trace(0.6 + 0.1 * i),
     "init_value": lambda i: 0.3 + 0.1 * i,
+    "max_learning_rate": lambda i: 0.3 + 0.1 * i,
+    "max_step_size": lambda i: 0.033 - 0.001 * i,
     "min_scale": lambda i: 1.5 + 0.1 * i,
+    "min_step_size": lambda i: 0.02 + 0.002 * i,
     "peak_value": lambda i: 0.8 + 0.1 * i,
     "schedules": _joined,
+    "step_offset": lambda i: -3 - i,
+    "step_size_fn": lambda i: gdjax.linear_schedule(0.5 + 0.1 * i, 0.9, 5),
     "transition_begin": lambda i: 1 + i,
     "transition_steps": lambda i: 5 + i,
     "warmup_steps": lambda i: 2 + i,
 }
 
 # Structural arguments: what is tried besides the default.
-OPTIONS: dict[str, tuple] = {"mask": (not_scalars,)}
+OPTIONS: dict[str, tuple] = {
+    "mask": (not_scalars,),
+    "variant": ("sps+",),
+    "weight_decay_mask": (not_scalars,),
+}
 
 
 class Case(NamedTuple):
@@ -209,7 +218,7 @@ def _options(factory: Callable[..., Any], name: str, default: Any) -> tuple:
 def _value(case: Case, name: str, i: int) -> Any:
     if name in VALUES:
         return VALUES[name](i)
-    low, high, _, integer, _ = case.interval(name)
+    low, high, _, integer, *_ = case.interval(name)
     position = case.numbers.index(name)
     if integer:
         return int(low) + 4 + i + position

@@ -107,7 +107,7 @@ def test_complex_numbers_turn_with_their_plane_or_are_refused(case: Case):
     def turned(tree: Any) -> Any:
         return jax.tree.map(lambda x: turn * x, tree)
 
-    real_state, turned_state = jax.jit(pair.init)(real), state
+    real_state, turned_state = jax.jit(pair.init)(real), jax.jit(pair.init)(turned(params))
     for factor in runs.FACTORS:
         gradients = runs.gradients(params, factor)
         updates, state = runs.update(pair, gradients, state, params)
@@ -130,7 +130,7 @@ def _assert_says_why(error: Exception) -> None:
 def _averages(case: Case) -> bool:
     """It keeps the sum of its weights, and no flag is off that would use it."""
     parameters = inspect.signature(case.factory).parameters
-    flags = [name for name in parameters if name.startswith("bias_correction")]
+    flags = [name for name in parameters if name.startswith(("bias_correction", "debias"))]
     state = jax.eval_shape(case.make().init, jnp.zeros(()))
     return any(field.endswith("weight") for field in getattr(state, "_fields", ())) and all(
         case.structure.get(name, parameters[name].default) for name in flags
@@ -196,7 +196,9 @@ def _scheduled(case: Case) -> Any:
     """The case with each number as a schedule, which is constant."""
     return case.make(
         {
-            name: gdjax.constant_schedule(value) if case.interval(name) else value
+            name: gdjax.constant_schedule(value)
+            if case.interval(name) and isinstance(value, (int, float))
+            else value
             for name, value in case.values().items()
         }
     )
