@@ -22,6 +22,7 @@ class Interval(NamedTuple):
     high: float
     includes_low: bool = True
     integer: bool = False
+    static: bool = False  # part of the structure: shapes depend on it
 
     def contains(self, values: Any) -> bool:
         """Whether all ``values`` lie inside; NaN never does."""
@@ -48,6 +49,8 @@ Positive = Annotated[Any, Interval(0, math.inf, includes_low=False)]
 Decay = Annotated[Any, Interval(0, 1)]
 Steps = Annotated[Any, Interval(0, math.inf, integer=True)]
 PositiveSteps = Annotated[Any, Interval(1, math.inf, integer=True)]
+# Of an array's axis, of a block: it decides over shapes, so it is structure and never a leaf.
+Size = Annotated[int, Interval(1, math.inf, integer=True, static=True)]
 
 
 def interval_of(function: Callable[..., Any], name: str) -> Interval | None:

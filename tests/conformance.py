@@ -62,16 +62,24 @@ def _makes_a_rule(function: Any) -> bool:
 
 
 def test_a_new_rule_is_picked_up(monkeypatch):
-    def scale_by_two(updates, state, params, by: ranges.Decay = 0.5, exact: bool = False):
+    def scale_by_two(
+        updates,
+        state,
+        params,
+        by: ranges.Decay = 0.5,
+        exact: bool = False,
+        block: ranges.Size = 8,
+    ):
         return updates, state
 
     scale_by_two.__module__ = "gdjax.transforms.scaling"
     factory = gdjax.transformation()(scale_by_two)
     monkeypatch.setattr("gdjax.transforms.scaling.scale_by_two", factory, raising=False)
     assert discovery.factories("transformation")["scale_by_two"] is factory
-    plain, exact = discovery.variants("transformation", factory)
+    plain, exact, blocks = discovery.variants("transformation", factory)
     assert plain.values() == {"by": 0.6}
     assert exact.structure == {"exact": True}
+    assert blocks.structure == {"block": 2}
 
 
 # 1. One program -----------------------------------------------------------------------------

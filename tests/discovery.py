@@ -1,8 +1,9 @@
 """Finds every public rule of gdjax and makes arguments for it from its signature alone.
 
 Nothing here knows a rule by name. A parameter with a range (``ranges.Interval``) gets numbers
-inside it; flags are flipped, dtypes tried, optional numbers given. What a signature does not say
-stands in ``VALUES``, by the name of the argument, which means one thing everywhere in gdjax.
+inside it; flags are flipped, dtypes and small sizes tried, optional numbers given. What a
+signature does not say stands in ``VALUES``, by the name of the argument, which means one thing
+everywhere in gdjax.
 """
 
 import functools
@@ -81,7 +82,9 @@ class Case(NamedTuple):
         return jnp.bfloat16 in self.structure.values()
 
     def interval(self, name: str) -> ranges.Interval | None:
-        return ranges.interval_of(self.factory, name)
+        """The range of a number; None where it is structure."""
+        interval = ranges.interval_of(self.factory, name)
+        return None if interval and interval.static else interval
 
     def values(self, i: int = 0) -> dict[str, Any]:
         """The ``i``-th of three generic values of every numeric argument."""
@@ -174,28 +177,29 @@ def variants(kind: str, factory: Callable[..., Any]) -> Iterator[Case]:
     case = Case(kind, factory, "plain", {}, ())
     numeric = tuple(name for name in parameters if name in VALUES or case.interval(name))
     optional = tuple(name for name in numeric if parameters[name].default is None)
+    options = {name: _options(factory, name, p.default) for name, p in parameters.items()}
+    required = {}
     for name, parameter in parameters.items():
-        if name not in numeric and parameter.default is parameter.empty and name not in OPTIONS:
-            raise LookupError(f"{case.name}: nothing says what {name!r} may be; add it to VALUES")
-    required = {
-        name: OPTIONS[name][0]
-        for name, parameter in parameters.items()
-        if name in OPTIONS and parameter.default is parameter.empty
-    }
+        if name not in numeric and parameter.default is parameter.empty:
+            if not options[name]:
+                raise LookupError(f"{case.name}: nothing says what {name!r} may be; add to VALUES")
+            required[name] = options[name][0]
     yield case._replace(structure=required, numbers=tuple(n for n in numeric if n not in optional))
     full = case._replace(structure=required, numbers=numeric)
     if optional:
         yield full._replace(variant="with_" + "_".join(optional))
-    for name, parameter in parameters.items():
-        for option in _options(name, parameter.default):
+    for name in parameters:
+        for option in options[name]:
             text = getattr(option, "__name__", str(option))
             structure = {**required, name: option}
             yield full._replace(variant=f"{name}={text}", structure=structure)
 
 
-def _options(name: str, default: Any) -> tuple:
+def _options(factory: Callable[..., Any], name: str, default: Any) -> tuple:
     if isinstance(default, bool):
         return (not default,)
+    if (interval := ranges.interval_of(factory, name)) and interval.static:
+        return (2,)  # less than an axis of the matrix, and no more than the other
     if name.endswith("dtype"):
         return (jnp.bfloat16,)
     return OPTIONS.get(name, ())
@@ -204,7 +208,7 @@ def _options(name: str, default: Any) -> tuple:
 def _value(case: Case, name: str, i: int) -> Any:
     if name in VALUES:
         return VALUES[name](i)
-    low, high, _, integer = case.interval(name)
+    low, high, _, integer, _ = case.interval(name)
     position = case.numbers.index(name)
     if integer:
         return int(low) + 4 + i + position
