@@ -5,7 +5,15 @@ from gdjax.binding import Bound, bind
 from gdjax.composition import chain, identity, named_chain
 from gdjax.errors import GdjaxError, InvalidType, InvalidValue, MissingExtra
 from gdjax.inspection import hyperparameters, replace
-from gdjax.optimizers import adagrad, adam, adamw, amsgrad, nadam, rmsprop, sgd
+from gdjax.optimizers import (
+    adagrad,
+    adam,
+    adamw,
+    amsgrad,
+    nadam,
+    rmsprop,
+    sgd,
+)
 from gdjax.schedules import (
     constant_schedule,
     cosine_decay_schedule,
@@ -33,9 +41,20 @@ from gdjax.task import Task
 from gdjax.training import train
 from gdjax.transformation import GradientTransformation, apply_updates, transformation
 from gdjax.transforms import (
+    adaptive_grad_clip,
     add_decayed_weights,
+    centralize,
     clip,
+    clip_by_block_rms,
     clip_by_global_norm,
+    clip_by_quantile,
+    clip_by_unit_norm,
+    group_soft_threshold,
+    keep_params_nonnegative,
+    limit_unit_norm,
+    normalize,
+    normalize_by_update_norm,
+    project,
     scale,
     scale_by_adam,
     scale_by_amsgrad,
@@ -44,7 +63,9 @@ from gdjax.transforms import (
     scale_by_rms,
     scale_by_rss,
     scale_by_stddev,
+    soft_threshold,
     trace,
+    zero_nans,
 )
 
 __version__ = "0.1.0"
@@ -66,25 +87,36 @@ __all__ = [
     "adagrad",
     "adam",
     "adamw",
+    "adaptive_grad_clip",
     "add_decayed_weights",
     "amsgrad",
     "apply_updates",
     "bind",
+    "centralize",
     "chain",
     "clip",
+    "clip_by_block_rms",
     "clip_by_global_norm",
+    "clip_by_quantile",
+    "clip_by_unit_norm",
     "constant_schedule",
     "cosine_decay_schedule",
     "exponential_decay",
+    "group_soft_threshold",
     "hyperparameters",
     "identity",
     "join_schedules",
+    "keep_params_nonnegative",
+    "limit_unit_norm",
     "linear_schedule",
     "nadam",
     "named_chain",
+    "normalize",
+    "normalize_by_update_norm",
     "piecewise_constant_schedule",
     "polynomial_schedule",
     "problems",
+    "project",
     "reconnect",
     "replace",
     "report",
@@ -99,6 +131,7 @@ __all__ = [
     "scale_by_stddev",
     "schedule",
     "sgd",
+    "soft_threshold",
     "sweep",
     "trace",
     "train",
@@ -106,4 +139,5 @@ __all__ = [
     "warmup_constant_schedule",
     "warmup_cosine_decay_schedule",
     "warmup_exponential_decay_schedule",
+    "zero_nans",
 ]

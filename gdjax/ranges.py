@@ -47,6 +47,7 @@ Real = Annotated[Any, Interval(-math.inf, math.inf, includes_low=False)]
 NonNegative = Annotated[Any, Interval(0, math.inf)]
 Positive = Annotated[Any, Interval(0, math.inf, includes_low=False)]
 Decay = Annotated[Any, Interval(0, 1)]
+Fraction = Annotated[Any, Interval(0, 1)]
 Steps = Annotated[Any, Interval(0, math.inf, integer=True)]
 PositiveSteps = Annotated[Any, Interval(1, math.inf, integer=True)]
 # Of an array's axis, of a block: it decides over shapes, so it is structure and never a leaf.

@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import optax
 import pytest
 
 import gdjax
@@ -50,6 +51,9 @@ VALUES: dict[str, Callable[[int], Any]] = {
     "inner": lambda i: gdjax.trace(0.6 + 0.1 * i),
     "init_value": lambda i: 0.3 + 0.1 * i,
     "peak_value": lambda i: 0.8 + 0.1 * i,
+    "key": lambda i: 1000 + i,
+    "l1": lambda i: 0.1 + 0.1 * i,
+    "quantile": lambda i: 0.53 + 0.1 * i,
     "schedules": _joined,
     "transition_begin": lambda i: 1 + i,
     "transition_steps": lambda i: 5 + i,
@@ -57,7 +61,10 @@ VALUES: dict[str, Callable[[int], Any]] = {
 }
 
 # Structural arguments: what is tried besides the default.
-OPTIONS: dict[str, tuple] = {"mask": (not_scalars,)}
+OPTIONS: dict[str, tuple] = {
+    "mask": (not_scalars,),
+    "projection": (optax.projections.projection_non_negative, optax.projections.projection_l2_ball),
+}
 
 
 class Case(NamedTuple):

@@ -1,6 +1,15 @@
 """Named optimizers: compositions of transformations, without mathematics of their own."""
 
-from gdjax.optimizers.adam import adam, adamw, amsgrad, nadam
-from gdjax.optimizers.descent import adagrad, rmsprop, sgd
+from gdjax.optimizers.adam import (
+    adam,
+    adamw,
+    amsgrad,
+    nadam,
+)
+from gdjax.optimizers.descent import (
+    adagrad,
+    rmsprop,
+    sgd,
+)
 
 __all__ = ["adagrad", "adam", "adamw", "amsgrad", "nadam", "rmsprop", "sgd"]
