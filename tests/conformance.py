@@ -110,15 +110,19 @@ def test_one_program_for_all_values(case: Case):
 
 @each(*KINDS)
 def test_one_program_for_all_kinds_of_numbers(case: Case):
-    """A Python, NumPy or JAX number, whole or not, is the same leaf."""
+    """A Python, NumPy or JAX number, whole or not, is the same leaf; of a seed a whole one is."""
     expected = runs.types(case.make())
     for name, value in case.values().items():
         if not isinstance(value, (int, float)):
             continue
         interval = case.interval(name)
-        whole = value if interval.integer else next(n for n in (0, 1) if interval.contains(n))
-        forms = (int, float, np.int64, np.float32, np.float64, np.asarray, jnp.int32, jnp.asarray)
-        for form in forms if interval.integer else (*forms, jnp.float32, _weak):
+        whole, forms = value, (int, np.int64, np.asarray, jnp.int32, jnp.asarray)
+        if interval:
+            forms = (*forms, float, np.float32, np.float64)
+        if interval and not interval.integer:
+            whole = next(n for n in (0, 1) if interval.contains(n))
+            forms = (*forms, jnp.float32, _weak)
+        for form in forms:
             assert runs.types(case.make(**{name: form(whole)})) == expected, (name, form)
 
 
@@ -141,7 +145,14 @@ def test_vmap_is_a_loop(case: Case):
         # (1.2e-7) of each operation, relative to the largest number where terms cancel.
         stack = jax.tree.map(lambda *x: jnp.stack(x), *alone)
         runs.assert_close(together, stack, rtol=2e-6, atol=2e-7)
-        assert len({str(jax.tree.leaves(one)) for one in alone}) > 1, f"{name} changes nothing"
+        if not _differ(alone):  # a floor of the parameters shows where they begin at 0
+            at_zero = jax.tree.map(np.zeros_like, runs.PARAMS)
+            alone = [behave(case.make(**{name: value}), at_zero) for value in values]
+        assert _differ(alone), f"{name} changes nothing"
+
+
+def _differ(runs: list) -> bool:
+    return len({str(jax.tree.leaves(run)) for run in runs}) > 1
 
 
 def _make_with(case: Case, name: str, value: Any) -> Any:
@@ -196,7 +207,7 @@ def test_derivatives_are_finite(case: Case):
 def test_derivatives_agree_with_central_differences(case: Case):
     """Where a rule takes signs, both are exactly 0: a step function of its hyperparameters."""
     with runs.enable_x64(True):
-        objective, x = _objective(case, case.values())
+        objective, x = _objective(case.at_full_precision, case.values())
         value = jax.jit(objective)
 
         def central(i: int, h: float) -> float:

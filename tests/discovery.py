@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import optax
 import pytest
 
 import gdjax
@@ -44,6 +45,7 @@ def not_scalars(params: Any) -> Any:
 VALUES: dict[str, Callable[[int], Any]] = {
     "boundaries": lambda i: [5 + i, 11 + i],
     "boundaries_and_scales": lambda i: {3: 0.5 + 0.1 * i, 9: 0.25 + 0.1 * i},
+    "decay_offset": lambda i: -3 - i,
     "decay_rate": lambda i: 0.5 + 0.1 * i,
     "decay_steps": lambda i: 15 + i,
     "end_value": lambda i: 0.14 + 0.01 * i,
@@ -54,6 +56,9 @@ VALUES: dict[str, Callable[[int], Any]] = {
     "min_scale": lambda i: 1.5 + 0.1 * i,
     "min_step_size": lambda i: 0.02 + 0.002 * i,
     "peak_value": lambda i: 0.8 + 0.1 * i,
+    "key": lambda i: 1000 + i,
+    "l1": lambda i: 0.1 + 0.1 * i,
+    "quantile": lambda i: 0.53 + 0.1 * i,
     "schedules": _joined,
     "step_offset": lambda i: -3 - i,
     "step_size_fn": lambda i: gdjax.linear_schedule(0.5 + 0.1 * i, 0.9, 5),
@@ -67,6 +72,7 @@ OPTIONS: dict[str, tuple] = {
     "mask": (not_scalars,),
     "variant": ("sps+",),
     "weight_decay_mask": (not_scalars,),
+    "projection": (optax.projections.projection_non_negative, optax.projections.projection_l2_ball),
 }
 
 
@@ -90,6 +96,13 @@ class Case(NamedTuple):
     def rounds(self) -> bool:
         """Whether a part of the state is stored in a narrower dtype."""
         return jnp.bfloat16 in self.structure.values()
+
+    @property
+    def at_full_precision(self) -> "Case":
+        """What it stores in float32 by default it stores in float64."""
+        parameters = inspect.signature(self.factory).parameters.values()
+        wide = {p.name: jnp.float64 for p in parameters if p.default is jnp.float32}
+        return self._replace(structure=wide | self.structure)
 
     def interval(self, name: str) -> ranges.Interval | None:
         """The range of a number; None where it is structure."""
@@ -210,7 +223,7 @@ def _options(factory: Callable[..., Any], name: str, default: Any) -> tuple:
         return (not default,)
     if (interval := ranges.interval_of(factory, name)) and interval.static:
         return (2,)  # less than an axis of the matrix, and no more than the other
-    if name.endswith("dtype"):
+    if name.startswith("dtype") or name.endswith("dtype"):
         return (jnp.bfloat16,)
     return OPTIONS.get(name, ())
 

@@ -17,7 +17,7 @@ import gdjax
 from tests import discovery, runs
 from tests.discovery import Case
 
-behave = jax.jit(runs.behave)
+behave = jax.jit(runs.behave, static_argnames="factors")
 
 TESTS = "\n".join(path.read_text() for path in Path(__file__).parent.rglob("test_*.py"))
 IS_CURRENT = tuple(map(int, optax.__version__.split(".")[:3])) >= (0, 2, 8)
@@ -93,17 +93,26 @@ def test_optax_fails_on_scalars_where_it_is_known():
 
 
 def _assert_same_run(case: Case, twin: Any, given: dict, rtol: float) -> None:
-    """Of Optax's factory and ours with the same arguments, on a matrix and a scalar."""
+    """Of Optax's factory and ours with the same arguments, on a matrix and a scalar.
+
+    Where Optax divides 0 by 0 ours gives numbers, and both are the same without zero gradients.
+    """
     with jax.numpy_rank_promotion("allow"):
-        pair = _theirs(case, twin, given)
+        pair, factors = _theirs(case, twin, given), runs.FACTORS
         params = runs.PARAMS if _fails_on_scalars(pair) else runs.TWO_LEAVES
         expected = jax.jit(functools.partial(runs.behave, pair, params))()
+        if not runs.is_finite(expected):
+            assert runs.is_finite(behave(case.make(given), params))
+            factors = tuple(factor for factor in factors if factor)
+            expected = jax.jit(functools.partial(runs.behave, pair, params, factors))()
+            assert runs.is_finite(expected)
     atol = rtol * 1e-2
     if case.rounds:
         # Optax multiplies the narrow moment in its own dtype, which has 8 bits. Where terms
         # cancel the error stays that of the largest of them.
         rtol, atol = 2**-7, 2**-9 * runs.largest(expected)
-    runs.assert_close(behave(case.make(given), params), expected, rtol=rtol, atol=atol)
+    actual = behave(case.make(given), params, factors=factors)
+    runs.assert_close(actual, expected, rtol=rtol, atol=atol)
 
 
 @discovery.each(*discovery.KINDS)
@@ -129,10 +138,15 @@ def test_defaults_are_those_of_optax(case: Case):
 
 @discovery.each("optimizer", where=lambda case: "learning_rate" in case.numbers)
 def test_scheduled_learning_rate_agrees_with_optax(case: Case):
+    """Where Optax takes a schedule; its sm3 does not."""
     if twin := _oracle(case):
         with runs.enable_x64(True):
-            decay = gdjax.linear_schedule(0.3, 0.1, 3)
-            _assert_same_run(case, twin, {**case.values(), "learning_rate": decay}, rtol=1e-12)
+            given = {**case.values(), "learning_rate": gdjax.linear_schedule(0.3, 0.1, 3)}
+            try:
+                twin(**case.structure, **given)
+            except TypeError:
+                return
+            _assert_same_run(case, twin, given, rtol=1e-12)
 
 
 @discovery.each(*discovery.KINDS, where=lambda case: case.variant == "plain" and IS_CURRENT)

@@ -65,3 +65,10 @@ def test_scale_by_rprop_of_the_paper():
     first, state = late.update(jnp.ones(1), late.init(jnp.zeros(1)))
     second, _ = late.update(jnp.ones(1), state)
     np.testing.assert_allclose([first.item(), second.item()], [0.0, 0.1], rtol=1e-6)
+
+
+def test_rprop_of_the_paper():
+    """As above, against the sign."""
+    optimizer = gdjax.rprop(0.1, 0.4, 1.3, 0.02, 0.5)
+    scaling = gdjax.scale_by_rprop(0.1, 0.4, 1.3, 0.02, 0.5)
+    assert repr(optimizer) == f"chain({scaling!r}, scale(step_size=-1.0))"
