@@ -70,6 +70,7 @@ VALUES: dict[str, Callable[[int], Any]] = {
 # Structural arguments: what is tried besides the default.
 OPTIONS: dict[str, tuple] = {
     "mask": (not_scalars,),
+    "trust_ratio_mask": (not_scalars,),
     "variant": ("sps+",),
     "weight_decay_mask": (not_scalars,),
     "projection": (optax.projections.projection_non_negative, optax.projections.projection_l2_ball),
@@ -219,13 +220,15 @@ def variants(kind: str, factory: Callable[..., Any]) -> Iterator[Case]:
 
 
 def _options(factory: Callable[..., Any], name: str, default: Any) -> tuple:
+    if name in OPTIONS:
+        return OPTIONS[name]
     if isinstance(default, bool):
         return (not default,)
     if (interval := ranges.interval_of(factory, name)) and interval.static:
         return (2,)  # less than an axis of the matrix, and no more than the other
     if name.startswith("dtype") or name.endswith("dtype"):
         return (jnp.bfloat16,)
-    return OPTIONS.get(name, ())
+    return ()
 
 
 def _value(case: Case, name: str, i: int) -> Any:
