@@ -133,7 +133,14 @@ def test_vmap_is_a_loop(case: Case):
         # (1.2e-7) of each operation, relative to the largest number where terms cancel.
         stack = jax.tree.map(lambda *x: jnp.stack(x), *alone)
         runs.assert_close(together, stack, rtol=2e-6, atol=2e-7)
-        assert len({str(jax.tree.leaves(one)) for one in alone}) > 1, f"{name} changes nothing"
+        if not _differ(alone):  # what is only compared may decide nothing here
+            defaults = case.defaults()
+            made = [case.make({**defaults, name: value}) for value in (values[0], defaults[name])]
+            assert _differ([behave(thing) for thing in made]), f"{name} changes nothing"
+
+
+def _differ(outcomes: list) -> bool:
+    return len({str(jax.tree.leaves(one)) for one in outcomes}) > 1
 
 
 def _make_with(case: Case, name: str, value: Any) -> Any:
@@ -252,7 +259,10 @@ def test_round_trip(case: Case):
 
 @each(*KINDS)
 def test_key_paths_name_every_hyperparameter(case: Case):
-    """Each number that was passed is found again under one name, and no other number."""
+    """Each number that was passed is found again under one name, and no other number.
+
+    An optimizer may hand a number on to several links, whose names for it are the same.
+    """
     thing = case.make()
     pair = isinstance(thing, tuple)
     flat = jax.tree_util.tree_flatten_with_path(thing.update if pair else thing)[0]
@@ -268,7 +278,7 @@ def test_key_paths_name_every_hyperparameter(case: Case):
             for key, number in named.items()
             if np.array_equal(number, np.asarray(value, number.dtype))
         ]
-        assert len(keys) == 1
+        assert len({key.rpartition(".")[2] for key in keys}) == 1
         if case.kind == "transformation":
             assert keys == [f"{case.name}.{name}"]
         if case.kind == "schedule":

@@ -9,7 +9,9 @@ import functools
 import importlib
 import inspect
 import pkgutil
+import re
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from types import ModuleType
 from typing import Any, NamedTuple
 
@@ -19,9 +21,11 @@ import pytest
 
 import gdjax
 from gdjax import ranges, schedules
+from gdjax.transformation import Inner
 from tests import runs
 
 KINDS = ("transformation", "optimizer", "schedule")
+TESTS = "\n".join(path.read_text() for path in Path(__file__).parent.rglob("test_*.py"))
 
 
 def _joined(i: int) -> list:
@@ -35,6 +39,11 @@ def _joined(i: int) -> list:
 def not_scalars(params: Any) -> Any:
     """A mask as users write it; of this module, since its identity is part of the structure."""
     return jax.tree.map(lambda p: jnp.ndim(p) > 0, params)
+
+
+def grows(count: Any) -> Any:
+    """A function of the step as users write it; of this module for the same reason."""
+    return 0.5 + 0.25 * count
 
 
 # Three values of each argument whose range does not say what makes sense. Numbers of one call
@@ -56,7 +65,7 @@ VALUES: dict[str, Callable[[int], Any]] = {
 }
 
 # Structural arguments: what is tried besides the default.
-OPTIONS: dict[str, tuple] = {"mask": (not_scalars,)}
+OPTIONS: dict[str, tuple] = {"clip_value_fn": (grows,), "mask": (not_scalars,)}
 
 
 class Case(NamedTuple):
@@ -110,6 +119,12 @@ class Case(NamedTuple):
         return gdjax.chain(runs.spread(), thing) if aggregates else thing
 
     @property
+    def links(self) -> bool:
+        """Whether it hands updates from one transformation to another, rounded in between."""
+        parameters = inspect.signature(self.factory).parameters.values()
+        return self.kind == "optimizer" or any(p.annotation is Inner for p in parameters)
+
+    @property
     def draws(self) -> bool:
         """Whether it draws random numbers."""
         return "key" in self.numbers
@@ -119,6 +134,11 @@ class Case(NamedTuple):
         """Names of the decay rates."""
         intervals = {name: self.interval(name) for name in self.numbers}
         return [name for name, interval in intervals.items() if interval and interval.high == 1]
+
+
+def worked_out_by_hand(name: str) -> bool:
+    """Whether there is a test whose numbers come from paper."""
+    return re.search(rf"^def test_{name}_by_hand\(", TESTS, re.MULTILINE) is not None
 
 
 def factories(kind: str) -> dict[str, Callable[..., Any]]:

@@ -1,6 +1,44 @@
 """Named optimizers: compositions of transformations, without mathematics of their own."""
 
-from gdjax.optimizers.adam import adam, adamw, amsgrad, nadam
+from gdjax.optimizers.adam import adam, adamw, amsgrad, nadam, nadamw
+from gdjax.optimizers.denominators import adabelief, adamax, adamaxw, radam, yogi
 from gdjax.optimizers.descent import adagrad, rmsprop, sgd
+from gdjax.optimizers.numerators import (
+    adan,
+    ademamix,
+    adopt,
+    cautious_adamw,
+    mars_adamw,
+    novograd,
+    optimistic_adam_v2,
+    optimistic_gradient_descent,
+    simplified_ademamix,
+)
+from gdjax.optimizers.signs import lion, sign_sgd
 
-__all__ = ["adagrad", "adam", "adamw", "amsgrad", "nadam", "rmsprop", "sgd"]
+__all__ = [
+    "adabelief",
+    "adagrad",
+    "adam",
+    "adamax",
+    "adamaxw",
+    "adamw",
+    "adan",
+    "ademamix",
+    "adopt",
+    "amsgrad",
+    "cautious_adamw",
+    "lion",
+    "mars_adamw",
+    "nadam",
+    "nadamw",
+    "novograd",
+    "optimistic_adam_v2",
+    "optimistic_gradient_descent",
+    "radam",
+    "rmsprop",
+    "sgd",
+    "sign_sgd",
+    "simplified_ademamix",
+    "yogi",
+]

@@ -2,9 +2,6 @@
 
 from typing import Any, NamedTuple
 
-import jax.numpy as jnp
-import optax
-
 from gdjax import trees
 from gdjax.ranges import Decay
 from gdjax.transformation import transformation
@@ -59,55 +56,3 @@ def trace(
 
     updates, new_trace = trees.map_leaves(leaf, updates, state.trace)
     return updates, TraceState(new_trace)
-
-
-class ScaleByLionState(NamedTuple):
-    """State of :func:`scale_by_lion`."""
-
-    count: Any  # int32[]: updates made so far
-    mu: Any  # like params, in mu_dtype: average
-
-
-def _zero_average(params: Any, mu_dtype: Any) -> ScaleByLionState:
-    return ScaleByLionState(jnp.zeros((), jnp.int32), trees.zeros_like(params, mu_dtype))
-
-
-@transformation(init=_zero_average)
-def scale_by_lion(
-    updates: Any,
-    state: ScaleByLionState,
-    params: Any,
-    b1: Decay = 0.9,
-    b2: Decay = 0.99,
-    mu_dtype: Any = None,
-) -> tuple[Any, ScaleByLionState]:
-    """Replace the updates by the sign of their mixture with a longer average: Lion.
-
-    ``u = sign(b1 * mu + (1 - b1) * g)``, then ``mu = b2 * mu + (1 - b2) * g``.
-
-    The sign is a step function: derivatives with respect to ``b1`` and ``b2`` are 0.
-
-    Args:
-      b1: weight of the average in the mixture, in [0, 1).
-      b2: weight of the past in the average, in [0, 1).
-      mu_dtype: dtype of the average; that of the parameters where None.
-
-    State:
-      count: updates made so far, an int32 scalar.
-      mu: the average, of the parameters' shapes.
-
-    Reference:
-      Chen et al., Symbolic discovery of optimization algorithms
-      (https://arxiv.org/abs/2302.06675), algorithm 2.
-
-    >>> import jax.numpy as jnp
-    >>> init, update = scale_by_lion()
-    >>> update(jnp.array([-2.0, 0.0]), init(jnp.zeros(2)))[0]
-    Array([-1.,  0.], dtype=float32)
-    """
-
-    def leaf(g: Any, m: Any) -> tuple:
-        return jnp.sign(trees.average(g, m, b1)), trees.average(g, m, b2)
-
-    updates, mu = trees.map_leaves(leaf, updates, state.mu)
-    return updates, ScaleByLionState(optax.safe_increment(state.count), mu)
