@@ -46,13 +46,13 @@ def _twin(case: Case) -> Any:
 
 
 def _is_stable(case: Case, twin: Any) -> bool:
-    """Whether the types of the state of Optax's rule stay (law 6), so that it runs in a scan."""
+    """Whether Optax's rule keeps the dtypes of updates and state (laws 4 and 6)."""
     params = runs.cast(runs.PARAMS, float)
     pair = case.fed(twin(**case.structure, **case.values(1)))
 
     def run() -> tuple:
         state = pair.init(params)
-        return state, runs.apply(pair, params, state, params)[1]
+        return (params, state), runs.apply(pair, params, state, params)
 
     before, after = jax.eval_shape(run)
     return [x.dtype for x in jax.tree.leaves(before)] == [x.dtype for x in jax.tree.leaves(after)]
@@ -96,12 +96,13 @@ def test_agrees_with_optax_in_float64(case: Case):
             _assert_same_run(case, twin, case.values(1), rtol=1e-12)
 
 
-# In float64 only: the debiasing of Optax, 1 - 0.999**count, loses 4 digits of float32.
+# In float64 only: the debiasing of Optax, 1 - 0.999**count, loses 4 digits of float32. Its RAdam
+# subtracts what it has so from 1999, of which 6 remain: of 16 digits it has 11.
 @discovery.each(*discovery.KINDS, where=lambda case: case.variant == "plain")
 def test_defaults_are_those_of_optax(case: Case):
     if twin := _oracle(case):
         with runs.enable_x64(True):
-            _assert_same_run(case, twin, case.required(), rtol=1e-12)
+            _assert_same_run(case, twin, case.required(), rtol=1e-11)
 
 
 @discovery.each("optimizer", where=lambda case: "learning_rate" in case.numbers)

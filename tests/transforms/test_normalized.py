@@ -75,6 +75,16 @@ def test_scale_by_novograd_by_hand(run, hyperparameters, updates):
         chex.assert_trees_all_equal(u, state.mu)
 
 
+def test_scale_by_novograd_mu_dtype_by_hand(run):
+    """Of the sum, and not of the updates, as which Optax returns it."""
+    pair = gdjax.scale_by_novograd(0.5, 0.0, eps=0.0, weight_decay=1.0, mu_dtype=jnp.bfloat16)
+    fine = 2**-9  # bfloat16 has 8 significant bits: of 1 + 2**-9 it keeps 1
+    seen = run(pair, [jnp.array([4.0]), jnp.array([2.0])], jnp.array([fine]))
+    for (u, state), expected, kept in zip(seen, [1 + fine, 1.5 + fine], [1.0, 1.5], strict=True):
+        chex.assert_trees_all_equal(u, jnp.array([expected]), strict=True)
+        chex.assert_trees_all_equal(state.mu, jnp.array([kept], jnp.bfloat16), strict=True)
+
+
 def test_novograd_has_a_norm_for_each_array(run):
     gradients = {"a": jnp.array([4.0]), "b": (jnp.array([[2.0], [2.0]]), jnp.array(8.0))}
     ((updates, state),) = run(gdjax.scale_by_novograd(eps=0.0), [gradients], gradients)
