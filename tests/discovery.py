@@ -36,6 +36,13 @@ def _joined(i: int) -> list:
     ]
 
 
+def _cycles(i: int) -> list:
+    return [
+        {"init_value": 0.1, "peak_value": 0.8 + 0.1 * i, "warmup_steps": 2, "decay_steps": 7 + i},
+        {"init_value": 0.2, "peak_value": 0.6, "warmup_steps": 3 + i, "decay_steps": 11},
+    ]
+
+
 def not_scalars(params: Any) -> Any:
     """A mask as users write it; of this module, since its identity is part of the structure."""
     return jax.tree.map(lambda p: jnp.ndim(p) > 0, params)
@@ -50,22 +57,40 @@ def grows(count: Any) -> Any:
 # differ from each other, so that a value shows which argument it came from. The values of one
 # argument have one structure. With steps as here, 24 steps reach every part of a schedule.
 VALUES: dict[str, Callable[[int], Any]] = {
+    "amplitude_factor": lambda i: 0.55 + 0.1 * i,
+    "before": lambda i: schedules.cosine_decay_schedule(0.9 - 0.1 * i, 9, 0.3, 2.0),
     "boundaries": lambda i: [5 + i, 11 + i],
     "boundaries_and_scales": lambda i: {3: 0.5 + 0.1 * i, 9: 0.25 + 0.1 * i},
+    "coefficient": lambda i: 1.6 + 0.1 * i,
+    "cosine_kwargs": _cycles,
     "decay_rate": lambda i: 0.5 + 0.1 * i,
+    "decay_schedule": lambda i: schedules.exponential_decay(0.9 - 0.1 * i, 3, 0.7 - 0.1 * i),
     "decay_steps": lambda i: 15 + i,
     "end_value": lambda i: 0.14 + 0.01 * i,
     "inner": lambda i: gdjax.trace(0.6 + 0.1 * i),
+    "init_size": lambda i: 4 + i,
     "init_value": lambda i: 0.3 + 0.1 * i,
+    "max_size": lambda i: 20 + i,
+    "pct_final": lambda i: 0.75 + 0.1 * i,
+    "pct_start": lambda i: 0.25 + 0.1 * i,
     "peak_value": lambda i: 0.8 + 0.1 * i,
+    "power": lambda i: 0.5 + 0.1 * i,
     "schedules": _joined,
+    "step_tokens": lambda i: 1.5 + 0.5 * i,
     "transition_begin": lambda i: 1 + i,
     "transition_steps": lambda i: 5 + i,
+    "values": lambda i: [0.4 + 0.1 * i, 0.1, 0.7 - 0.1 * i, 0.2],
     "warmup_steps": lambda i: 2 + i,
 }
 
 # Structural arguments: what is tried besides the default.
-OPTIONS: dict[str, tuple] = {"clip_value_fn": (grows,), "mask": (not_scalars,)}
+OPTIONS: dict[str, tuple] = {
+    "clip_value_fn": (grows,),
+    "decay_type": ("cosine", "1-sqrt"),
+    "interpolate_type": ("linear", "cosine"),
+    "mask": (not_scalars,),
+    "warmup_type": ("constant",),
+}
 
 
 class Case(NamedTuple):
@@ -108,7 +133,7 @@ class Case(NamedTuple):
         empty = inspect.Parameter.empty
         return {k: v for k, v in self.values().items() if parameters[k].default is empty}
 
-    def make(self, values: dict[str, Any] | None = None, **changes: Any) -> Any:
+    def make(self, values: dict[str, Any] | None = None, /, **changes: Any) -> Any:
         """What the factory makes of ``values`` (the first generic ones) with ``changes``."""
         values = self.values() if values is None else values
         return self.fed(self.factory(**self.structure, **{**values, **changes}))

@@ -1,8 +1,24 @@
 """Named optimizers: compositions of transformations, without mathematics of their own."""
 
-from gdjax.optimizers.adam import adam, adamw, amsgrad, nadam, nadamw
-from gdjax.optimizers.denominators import adabelief, adamax, adamaxw, radam, yogi
-from gdjax.optimizers.descent import adagrad, rmsprop, sgd
+from gdjax.optimizers.adam import (
+    adam,
+    adamw,
+    amsgrad,
+    nadam,
+    nadamw,
+)
+from gdjax.optimizers.denominators import (
+    adabelief,
+    adamax,
+    adamaxw,
+    radam,
+    yogi,
+)
+from gdjax.optimizers.descent import (
+    adagrad,
+    rmsprop,
+    sgd,
+)
 from gdjax.optimizers.numerators import (
     adan,
     ademamix,
@@ -14,7 +30,10 @@ from gdjax.optimizers.numerators import (
     optimistic_gradient_descent,
     simplified_ademamix,
 )
-from gdjax.optimizers.signs import lion, sign_sgd
+from gdjax.optimizers.signs import (
+    lion,
+    sign_sgd,
+)
 
 __all__ = [
     "adabelief",

@@ -14,8 +14,14 @@ from gdjax.transforms.adaptive import (
     scale_by_rss,
     scale_by_stddev,
 )
-from gdjax.transforms.cautious import CautiousState, cautious
-from gdjax.transforms.clipping import clip, clip_by_global_norm
+from gdjax.transforms.cautious import (
+    CautiousState,
+    cautious,
+)
+from gdjax.transforms.clipping import (
+    clip,
+    clip_by_global_norm,
+)
 from gdjax.transforms.denominators import (
     ScaleByAdamaxState,
     ScaleByBeliefState,
@@ -38,17 +44,32 @@ from gdjax.transforms.mixtures import (
     scale_by_ademamix,
     scale_by_simplified_ademamix,
 )
-from gdjax.transforms.momentum import TraceState, trace
+from gdjax.transforms.momentum import (
+    TraceState,
+    trace,
+)
 from gdjax.transforms.normalized import (
     ScaleByAdoptState,
     ScaleByNovogradState,
     scale_by_adopt,
     scale_by_novograd,
 )
-from gdjax.transforms.rectified import ScaleByRadamState, scale_by_radam
-from gdjax.transforms.regularization import add_decayed_weights
-from gdjax.transforms.scaling import scale, scale_by_learning_rate
-from gdjax.transforms.signs import ScaleByLionState, scale_by_lion, scale_by_sign
+from gdjax.transforms.rectified import (
+    ScaleByRadamState,
+    scale_by_radam,
+)
+from gdjax.transforms.regularization import (
+    add_decayed_weights,
+)
+from gdjax.transforms.scaling import (
+    scale,
+    scale_by_learning_rate,
+)
+from gdjax.transforms.signs import (
+    ScaleByLionState,
+    scale_by_lion,
+    scale_by_sign,
+)
 
 __all__ = [
     "CautiousState",
