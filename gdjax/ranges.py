@@ -48,6 +48,7 @@ NonNegative = Annotated[Any, Interval(0, math.inf)]
 Positive = Annotated[Any, Interval(0, math.inf, includes_low=False)]
 Decay = Annotated[Any, Interval(0, 1)]
 Fraction = Annotated[Any, Interval(0, 1)]
+HalfFraction = Annotated[Any, Interval(0, 0.5)]
 Steps = Annotated[Any, Interval(0, math.inf, integer=True)]
 PositiveSteps = Annotated[Any, Interval(1, math.inf, integer=True)]
 # Of an array's axis, of a block: it decides over shapes, so it is structure and never a leaf.

@@ -165,21 +165,21 @@ def unit_norm(x: jax.Array) -> jax.Array:
     return sqrt(jnp.sum(abs_sq(x), axis=axes, keepdims=True))
 
 
-def normal_like(key: jax.Array, tree: Any) -> Any:
-    """Independent standard normal numbers in the shapes of ``tree``, in at least float32.
-
-    The numbers are those of ``optax.tree.random_like`` where leaves have at least 32 bits.
+def normal(key: jax.Array, x: Any) -> jax.Array:
+    """Independent standard normal numbers in the shape of ``x``, in at least float32.
 
     Raises:
-      InvalidType: a leaf is complex.
+      InvalidType: ``x`` is complex.
     """
-    refuse_complex("noise", tree)
+    refuse_complex("noise", x)
+    return jax.random.normal(key, jnp.shape(x), compute_dtype(x))
+
+
+def normal_like(key: jax.Array, tree: Any) -> Any:
+    """``normal`` for each leaf of a tree, from keys split as ``optax.tree.random_like`` does."""
     leaves, treedef = jax.tree.flatten(tree)
     keys = jax.random.split(key, len(leaves)) if leaves else ()
-    return treedef.unflatten(
-        jax.random.normal(k, jnp.shape(x), jnp.promote_types(jnp.result_type(x), jnp.float32))
-        for k, x in zip(keys, leaves, strict=True)
-    )
+    return treedef.unflatten(normal(k, x) for k, x in zip(keys, leaves, strict=True))
 
 
 def random_key(key: Any) -> jax.Array:

@@ -151,8 +151,8 @@ def test_vmap_is_a_loop(case: Case):
         assert _differ(alone), f"{name} changes nothing"
 
 
-def _differ(runs: list) -> bool:
-    return len({str(jax.tree.leaves(run)) for run in runs}) > 1
+def _differ(outcomes: list) -> bool:
+    return len({str(jax.tree.leaves(outcome)) for outcome in outcomes}) > 1
 
 
 def _make_with(case: Case, name: str, value: Any) -> Any:

@@ -14,6 +14,18 @@ from gdjax.transforms.adaptive import (
     scale_by_rss,
     scale_by_stddev,
 )
+from gdjax.transforms.aggregation import (
+    DifferentiallyPrivateAggregateState,
+    differentially_private_aggregate,
+    geometric_median_of_workers,
+    mean_of_workers,
+    median_of_workers,
+    trimmed_mean_of_workers,
+)
+from gdjax.transforms.annealing import (
+    AcceptByMetropolisState,
+    accept_by_metropolis,
+)
 from gdjax.transforms.clipping import (
     ClipByQuantileState,
     ZeroNansState,
@@ -30,6 +42,16 @@ from gdjax.transforms.momentum import (
     TraceState,
     scale_by_lion,
     trace,
+)
+from gdjax.transforms.noise import (
+    AddNoiseState,
+    LangevinState,
+    PerturbState,
+    PreconditionedLangevinState,
+    add_noise,
+    langevin_step,
+    perturb_where_stationary,
+    preconditioned_langevin_step,
 )
 from gdjax.transforms.normalization import (
     centralize,
@@ -52,7 +74,13 @@ from gdjax.transforms.scaling import (
 )
 
 __all__ = [
+    "AcceptByMetropolisState",
+    "AddNoiseState",
     "ClipByQuantileState",
+    "DifferentiallyPrivateAggregateState",
+    "LangevinState",
+    "PerturbState",
+    "PreconditionedLangevinState",
     "ScaleByAdamState",
     "ScaleByAmsgradState",
     "ScaleByLionState",
@@ -61,19 +89,28 @@ __all__ = [
     "ScaleByRssState",
     "TraceState",
     "ZeroNansState",
+    "accept_by_metropolis",
     "adaptive_grad_clip",
     "add_decayed_weights",
+    "add_noise",
     "centralize",
     "clip",
     "clip_by_block_rms",
     "clip_by_global_norm",
     "clip_by_quantile",
     "clip_by_unit_norm",
+    "differentially_private_aggregate",
+    "geometric_median_of_workers",
     "group_soft_threshold",
     "keep_params_nonnegative",
+    "langevin_step",
     "limit_unit_norm",
+    "mean_of_workers",
+    "median_of_workers",
     "normalize",
     "normalize_by_update_norm",
+    "perturb_where_stationary",
+    "preconditioned_langevin_step",
     "project",
     "scale",
     "scale_by_adam",
@@ -85,5 +122,6 @@ __all__ = [
     "scale_by_stddev",
     "soft_threshold",
     "trace",
+    "trimmed_mean_of_workers",
     "zero_nans",
 ]
