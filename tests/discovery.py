@@ -57,7 +57,7 @@ VALUES: dict[str, Callable[[int], Any]] = {
     "schedules": _joined,
     "stationary_norm": lambda i: 0.11 - 0.05 * i,
     "steps_between": lambda i: 2 + i,
-    "temperature": lambda i: 0.02 * 8**i,
+    "temperature": lambda i: 1.28 / 8**i,
     "transition_begin": lambda i: 1 + i,
     "transition_steps": lambda i: 5 + i,
     "trim": lambda i: 0.15 + 0.15 * i,

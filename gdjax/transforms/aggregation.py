@@ -124,19 +124,19 @@ def geometric_median_of_workers(
     """
     trees.refuse_complex("geometric_median_of_workers", updates)
     _count("geometric_median_of_workers", updates)
+    if not jax.tree.leaves(updates):
+        return updates, state
     wide = jax.tree.map(lambda g: jnp.asarray(g, trees.compute_dtype(g)), updates)
-    finite = jnp.isfinite(jax.vmap(trees.global_norm)(wide)) if jax.tree.leaves(wide) else None
+    finite = jnp.isfinite(jax.vmap(trees.global_norm)(wide))
 
     def closer(_: int, center: Any) -> Any:
         away = jax.tree.map(lambda g, c: g - c[None], wide, center)
         distance = jnp.where(finite, jax.vmap(trees.global_norm)(away), 1)
         weights = jnp.where(finite, 1 / jnp.maximum(distance, eps), 0)
         weights = weights / jnp.maximum(jnp.sum(weights), jnp.finfo(weights.dtype).tiny)
-        return jax.tree.map(lambda g: _weighted_sum(weights, g), wide)
+        return jax.tree.map(lambda g: _weighted_sum(weights, g).astype(g.dtype), wide)
 
-    center = jax.tree.map(_median, wide)
-    if jax.tree.leaves(wide):
-        center = jax.lax.fori_loop(0, iterations, closer, center)
+    center = jax.lax.fori_loop(0, iterations, closer, jax.tree.map(_median, wide))
     return jax.tree.map(lambda c, g: c.astype(g.dtype), center, updates), state
 
 
