@@ -133,8 +133,8 @@ def bind(function: Callable[..., Any], /, **hyperparameters: Any) -> Bound:
 
     Numbers, arrays, schedules, PRNG keys and trees of them become leaves; ``bool``, ``str``,
     ``None``, dtypes and other callables become part of the structure. An annotation such as
-    :data:`gdjax.ranges.Decay` gives a range, which concrete values are held to. A number that
-    must be structure, such as a shape, is bound by ``Bound(function, structure={"size": 3})``.
+    :data:`gdjax.ranges.Decay` gives a range, which concrete values are held to. A whole number
+    that shapes depend on is structure where its annotation is :data:`gdjax.ranges.Size`.
 
     Raises:
       InvalidValue: a value outside its range.
@@ -158,18 +158,23 @@ def bind(function: Callable[..., Any], /, **hyperparameters: Any) -> Bound:
         known = interval or (isinstance(default, (int, float)) and not flag)
         if known and callable(value):
             value = Schedule.of(value)
-        if is_numeric(value):
-            if flag:
-                raise InvalidType(
-                    f"{name}: {key} is structural (it decides what is computed), got "
-                    f"{_show(value)}; pass a Python {type(default).__name__}. To compare several "
-                    "in a sweep make each a family: {'a': lambda ...: ..., 'b': lambda ...: ...}"
-                )
+        given = value is not None or default is not None
+        size = interval if interval and interval.static and given else None
+        if size and isinstance(value, (int, np.integer)) and not isinstance(value, bool):
+            check_range(f"{name}: {key}", value, size)
+            structure[key] = int(value)
+        elif size or (flag and is_numeric(value)):
+            raise InvalidType(
+                f"{name}: {key} is structural (it decides what is computed), got {_show(value)}; "
+                f"pass a Python {'int' if size else type(default).__name__}. To compare several "
+                "in a sweep make each a family: {'a': lambda ...: ..., 'b': lambda ...: ...}"
+            )
+        elif is_numeric(value):
             integer = interval.integer if interval else isinstance(default, int)
             leaves[key] = _as_leaves(value, integer if known else None)
             if interval:
                 check_range(f"{name}: {key}", leaves[key], interval)
-        elif interval and (value is not None or default is not None):
+        elif interval and given:
             raise InvalidType(f"{name}: {key} must be {interval} or a schedule, got {value!r}")
         elif isinstance(default, bool) and not isinstance(value, (bool, np.bool_)):
             raise InvalidType(f"{name}: {key} must be True or False, got {value!r}")

@@ -26,6 +26,7 @@ class Interval(NamedTuple):
     high: float
     includes_low: bool = True
     integer: bool = False
+    static: bool = False  # part of the structure: shapes depend on it
 
     def contains(self, values: Any) -> bool:
         """Whether all ``values`` lie inside; NaN never does."""
@@ -50,8 +51,12 @@ Real = Annotated[Any, Interval(-math.inf, math.inf, includes_low=False)]
 NonNegative = Annotated[Any, Interval(0, math.inf)]
 Positive = Annotated[Any, Interval(0, math.inf, includes_low=False)]
 Decay = Annotated[Any, Interval(0, 1)]
+Fraction = Annotated[Any, Interval(0, 1)]
+HalfFraction = Annotated[Any, Interval(0, 0.5)]
 Steps = Annotated[Any, Interval(0, math.inf, integer=True)]
 PositiveSteps = Annotated[Any, Interval(1, math.inf, integer=True)]
+# Of an array's axis, of a block: it decides over shapes, so it is structure and never a leaf.
+Size = Annotated[int, Interval(1, math.inf, integer=True, static=True)]
 
 
 def interval_of(function: Callable[..., Any], name: str) -> Interval | None:

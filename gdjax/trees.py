@@ -149,6 +149,58 @@ def global_norm(tree: Any) -> jax.Array:
     return sqrt(sum(squares, start=jnp.zeros((), dtype)))
 
 
+def unit_norm(x: jax.Array) -> jax.Array:
+    """Euclidean norm of each unit of an array, as an array that broadcasts with it.
+
+    A unit is what feeds one output: a whole vector or scalar; a column of a matrix, or of each of
+    a stack of matrices along axis 1; all axes but the last of a kernel with more axes.
+
+    >>> unit_norm(jnp.array([[3.0, 0.0], [4.0, 2.0]]))
+    Array([[5., 2.]], dtype=float32)
+    """
+    if sum(n != 1 for n in x.shape) <= 1:
+        axes = tuple(range(x.ndim))
+    else:
+        axes = (0,) if x.ndim <= 3 else tuple(range(x.ndim - 1))
+    return sqrt(jnp.sum(abs_sq(x), axis=axes, keepdims=True))
+
+
+def normal(key: jax.Array, x: Any) -> jax.Array:
+    """Independent standard normal numbers in the shape of ``x``, in at least float32.
+
+    Raises:
+      InvalidType: ``x`` is complex.
+    """
+    refuse_complex("noise", x)
+    return jax.random.normal(key, jnp.shape(x), compute_dtype(x))
+
+
+def normal_like(key: jax.Array, tree: Any) -> Any:
+    """``normal`` for each leaf of a tree, from keys split as ``optax.tree.random_like`` does."""
+    leaves, treedef = jax.tree.flatten(tree)
+    keys = jax.random.split(key, len(leaves)) if leaves else ()
+    return treedef.unflatten(normal(k, x) for k, x in zip(keys, leaves, strict=True))
+
+
+def random_key(key: Any) -> jax.Array:
+    """A PRNG key from a key or from a seed, an integer.
+
+    A seed gives raw key data, which is saved like any array; a key is taken as it is.
+    """
+    if jnp.issubdtype(jnp.result_type(key), jax.dtypes.prng_key) or jnp.ndim(key):
+        return key
+    return jax.random.PRNGKey(key)
+
+
+def refuse_complex(what: str, tree: Any) -> None:
+    """Raise InvalidType where a leaf is complex: ``what`` then makes no sense."""
+    if any(jnp.iscomplexobj(x) for x in jax.tree.leaves(tree)):
+        raise InvalidType(
+            f"{what} is not defined for complex numbers; split parameters into real and imaginary "
+            "parts, as optax.contrib.split_real_and_imaginary does"
+        )
+
+
 def _compute(leaf: Callable[..., Any], outputs: int, *row: Any) -> tuple:
     results = leaf(*(jax.tree.map(_widen, x) for x in row))
     results = results if outputs > 1 else (results,)

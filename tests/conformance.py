@@ -11,6 +11,7 @@ import functools
 import inspect
 import io
 import itertools
+from collections.abc import Iterator
 from typing import Any
 
 import jax
@@ -63,16 +64,24 @@ def _makes_a_rule(function: Any) -> bool:
 
 
 def test_a_new_rule_is_picked_up(monkeypatch):
-    def scale_by_two(updates, state, params, by: ranges.Decay = 0.5, exact: bool = False):
+    def scale_by_two(
+        updates,
+        state,
+        params,
+        by: ranges.Decay = 0.5,
+        exact: bool = False,
+        block: ranges.Size = 8,
+    ):
         return updates, state
 
     scale_by_two.__module__ = "gdjax.transforms.scaling"
     factory = gdjax.transformation()(scale_by_two)
     monkeypatch.setattr("gdjax.transforms.scaling.scale_by_two", factory, raising=False)
     assert discovery.factories("transformation")["scale_by_two"] is factory
-    plain, exact = discovery.variants("transformation", factory)
+    plain, exact, blocks = discovery.variants("transformation", factory)
     assert plain.values() == {"by": 0.6}
     assert exact.structure == {"exact": True}
+    assert blocks.structure == {"block": 2}
 
 
 # 1. One program -----------------------------------------------------------------------------
@@ -103,15 +112,19 @@ def test_one_program_for_all_values(case: Case):
 
 @each(*KINDS)
 def test_one_program_for_all_kinds_of_numbers(case: Case):
-    """A Python, NumPy or JAX number, whole or not, is the same leaf."""
+    """A Python, NumPy or JAX number, whole or not, is the same leaf; of a seed a whole one is."""
     expected = runs.types(case.make())
     for name, value in case.values().items():
         if not isinstance(value, (int, float)):
             continue
         interval = case.interval(name)
-        whole = value if interval.integer else next(filter(interval.contains, itertools.count()))
-        forms = (int, float, np.int64, np.float32, np.float64, np.asarray, jnp.int32, jnp.asarray)
-        for form in forms if interval.integer else (*forms, jnp.float32, _weak):
+        whole, forms = value, (int, np.int64, np.asarray, jnp.int32, jnp.asarray)
+        if interval:
+            forms = (*forms, float, np.float32, np.float64)
+        if interval and not interval.integer:
+            whole = next(filter(interval.contains, itertools.count()))
+            forms = (*forms, jnp.float32, _weak)
+        for form in forms:
             assert runs.types(case.make(**{name: form(whole)})) == expected, (name, form)
 
 
@@ -134,14 +147,23 @@ def test_vmap_is_a_loop(case: Case):
         # (1.2e-7) of each operation, relative to the largest number where terms cancel.
         stack = jax.tree.map(lambda *x: jnp.stack(x), *alone)
         runs.assert_close(together, stack, rtol=2e-6, atol=2e-7)
-        if not _differ(alone):  # what is only compared may decide nothing here
-            defaults = case.defaults()
-            made = [case.make({**defaults, name: value}) for value in (values[0], defaults[name])]
-            assert _differ([behave(thing) for thing in made]), f"{name} changes nothing"
+        assert any(map(_differ, _outcomes(case, name, alone))), f"{name} changes nothing"
+
+
+def _outcomes(case: Case, name: str, usual: list) -> Iterator[list]:
+    """Of different values: in the usual run, and where else they may show."""
+    yield usual
+    # A floor of the parameters shows where they begin at 0.
+    at_zero = jax.tree.map(np.zeros_like, runs.PARAMS)
+    yield [behave(case.make(**{name: case.values(i)[name]}), at_zero) for i in range(3)]
+    # What is only compared may decide nothing but at the defaults.
+    defaults = case.defaults()
+    values = (case.values()[name], defaults[name])
+    yield [behave(case.make({**defaults, name: value})) for value in values]
 
 
 def _differ(outcomes: list) -> bool:
-    return len({str(jax.tree.leaves(one)) for one in outcomes}) > 1
+    return len({str(jax.tree.leaves(outcome)) for outcome in outcomes}) > 1
 
 
 def _make_with(case: Case, name: str, value: Any) -> Any:

@@ -1,8 +1,9 @@
 """Finds every public rule of gdjax and makes arguments for it from its signature alone.
 
 Nothing here knows a rule by name. A parameter with a range (``ranges.Interval``) gets numbers
-inside it; flags are flipped, dtypes tried, optional numbers given. What a signature does not say
-stands in ``VALUES``, by the name of the argument, which means one thing everywhere in gdjax.
+inside it; flags are flipped, dtypes and small sizes tried, optional numbers given. What a
+signature does not say stands in ``VALUES``, by the name of the argument, which means one thing
+everywhere in gdjax.
 """
 
 import functools
@@ -17,6 +18,7 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import optax
 import pytest
 
 import gdjax
@@ -74,11 +76,18 @@ VALUES: dict[str, Callable[[int], Any]] = {
     "pct_final": lambda i: 0.75 + 0.1 * i,
     "pct_start": lambda i: 0.25 + 0.1 * i,
     "peak_value": lambda i: 0.8 + 0.1 * i,
+    "key": lambda i: 1000 + i,
+    "l1": lambda i: 0.1 + 0.1 * i,
     "power": lambda i: 0.5 + 0.1 * i,
+    "quantile": lambda i: 0.53 + 0.1 * i,
     "schedules": _joined,
+    "stationary_norm": lambda i: 0.11 - 0.05 * i,
     "step_tokens": lambda i: 1.5 + 0.5 * i,
+    "steps_between": lambda i: 2 + i,
+    "temperature": lambda i: 1.28 / 8**i,
     "transition_begin": lambda i: 1 + i,
     "transition_steps": lambda i: 5 + i,
+    "trim": lambda i: 0.15 + 0.15 * i,
     "values": lambda i: [0.4 + 0.1 * i, 0.1, 0.7 - 0.1 * i, 0.2],
     "warmup_steps": lambda i: 2 + i,
 }
@@ -89,6 +98,7 @@ OPTIONS: dict[str, tuple] = {
     "decay_type": ("cosine", "1-sqrt"),
     "interpolate_type": ("linear", "cosine"),
     "mask": (not_scalars,),
+    "projection": (optax.projections.projection_non_negative, optax.projections.projection_l2_ball),
     "warmup_type": ("constant",),
 }
 
@@ -115,7 +125,9 @@ class Case(NamedTuple):
         return jnp.bfloat16 in self.structure.values()
 
     def interval(self, name: str) -> ranges.Interval | None:
-        return ranges.interval_of(self.factory, name)
+        """The range of a number; None where it is structure."""
+        interval = ranges.interval_of(self.factory, name)
+        return None if interval and interval.static else interval
 
     def values(self, i: int = 0) -> dict[str, Any]:
         """The ``i``-th of three generic values of every numeric argument."""
@@ -219,28 +231,29 @@ def variants(kind: str, factory: Callable[..., Any]) -> Iterator[Case]:
     case = Case(kind, factory, "plain", {}, ())
     numeric = tuple(name for name in parameters if name in VALUES or case.interval(name))
     optional = tuple(name for name in numeric if parameters[name].default is None)
+    options = {name: _options(factory, name, p.default) for name, p in parameters.items()}
+    required = {}
     for name, parameter in parameters.items():
-        if name not in numeric and parameter.default is parameter.empty and name not in OPTIONS:
-            raise LookupError(f"{case.name}: nothing says what {name!r} may be; add it to VALUES")
-    required = {
-        name: OPTIONS[name][0]
-        for name, parameter in parameters.items()
-        if name in OPTIONS and parameter.default is parameter.empty
-    }
+        if name not in numeric and parameter.default is parameter.empty:
+            if not options[name]:
+                raise LookupError(f"{case.name}: nothing says what {name!r} may be; add to VALUES")
+            required[name] = options[name][0]
     yield case._replace(structure=required, numbers=tuple(n for n in numeric if n not in optional))
     full = case._replace(structure=required, numbers=numeric)
     if optional:
         yield full._replace(variant="with_" + "_".join(optional))
-    for name, parameter in parameters.items():
-        for option in _options(name, parameter.default):
+    for name in parameters:
+        for option in options[name]:
             text = getattr(option, "__name__", str(option))
             structure = {**required, name: option}
             yield full._replace(variant=f"{name}={text}", structure=structure)
 
 
-def _options(name: str, default: Any) -> tuple:
+def _options(factory: Callable[..., Any], name: str, default: Any) -> tuple:
     if isinstance(default, bool):
         return (not default,)
+    if (interval := ranges.interval_of(factory, name)) and interval.static:
+        return (2,)  # less than an axis of the matrix, and no more than the other
     if name.endswith("dtype"):
         return (jnp.bfloat16,)
     return OPTIONS.get(name, ())
@@ -249,7 +262,7 @@ def _options(name: str, default: Any) -> tuple:
 def _value(case: Case, name: str, i: int) -> Any:
     if name in VALUES:
         return VALUES[name](i)
-    low, high, _, integer = case.interval(name)
+    low, high, _, integer, _ = case.interval(name)
     position = case.numbers.index(name)
     if integer:
         return int(low) + 4 + i + position

@@ -34,7 +34,8 @@ def update(pair: Any, *args: Any) -> tuple:
 
 def apply(pair: Any, updates: Any, state: Any, params: Any) -> tuple:
     """One step, with every extra that a rule may ask for."""
-    value = sum((jnp.sum(trees.abs_sq(x)) for x in jax.tree.leaves(params)), jnp.zeros(()))
+    wide = jax.tree.leaves(widen(params))
+    value = sum((jnp.sum(trees.abs_sq(x)) for x in wide), jnp.zeros(()))
     return optax.with_extra_args_support(pair).update(
         updates, state, params, value=value.astype(trees.compute_dtype(params))
     )
@@ -46,11 +47,11 @@ def spread(updates: Any, state: Any, params: Any) -> tuple:
     return jax.tree.map(lambda g: jnp.multiply.outer(WORKERS.astype(g.dtype), g), updates), state
 
 
-def behave(thing: Any, params: Any = PARAMS) -> Any:
+def behave(thing: Any, params: Any = PARAMS, factors: Any = FACTORS) -> Any:
     """Updates and parameters of a short run, or a schedule's values at the first steps."""
     if not isinstance(thing, tuple):
         return jax.vmap(thing)(jnp.arange(COUNTS))
-    return train(thing, cast(params, float), jnp.asarray(FACTORS, float))
+    return train(thing, cast(params, float), jnp.asarray(factors, float))
 
 
 def train(pair: Any, params: Any, factors: jax.Array) -> Any:
@@ -109,6 +110,11 @@ def like(tree: Any, reference: Any) -> Any:
 def largest(tree: Any) -> float:
     """The largest magnitude of all leaves."""
     return max(float(jnp.max(jnp.abs(x), initial=0)) for x in jax.tree.leaves(tree))
+
+
+def is_finite(tree: Any) -> bool:
+    """Whether no leaf holds an infinity or a NaN."""
+    return all(np.isfinite(x).all() for x in jax.tree.leaves(tree))
 
 
 def strong(tree: Any) -> Any:

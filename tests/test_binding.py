@@ -8,7 +8,7 @@ import gdjax
 from gdjax import inspection
 from gdjax.binding import Bound, bind
 from gdjax.errors import InvalidType, InvalidValue
-from gdjax.ranges import Decay, NonNegative, Positive, PositiveSteps, Real, Steps
+from gdjax.ranges import Decay, NonNegative, Positive, PositiveSteps, Real, Size, Steps
 
 
 def rule(
@@ -177,6 +177,42 @@ def test_a_structural_argument_takes_no_array_and_speaks_of_families(name, value
     assert f"rule: {name} is structural" in str(error.value)
     assert f"got {shown}; pass a Python" in str(error.value)
     assert "family" in str(error.value)
+
+
+def blocks(x, block: Size = 8, other: Size | None = None):
+    return x
+
+
+@pytest.mark.parametrize("value", [2, np.int64(2)])
+def test_a_size_is_structure(value):
+    bound = bind(blocks, block=value, other=None)
+    assert jax.tree.leaves(bound) == []
+    assert bound.arguments() == {"block": 2, "other": None}
+    assert type(bound.arguments()["block"]) is int
+    assert repr(bound) == "blocks(block=2)"
+    assert jax.tree.structure(bound) != jax.tree.structure(bind(blocks, block=4, other=None))
+
+
+@pytest.mark.parametrize("value", [0, -3])
+def test_a_size_is_held_to_its_range(value):
+    message = rf"blocks: block must be a whole number in \[1, inf\), got {value}"
+    with pytest.raises(InvalidValue, match=message):
+        bind(blocks, block=value)
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [(2.0, "2.0"), (True, "True"), ("2", "'2'"), (None, "None"), (jnp.array(2), "2"), ([2], "(2)")],
+)
+def test_a_size_takes_a_python_int_only_and_speaks_of_families(value, shown):
+    with pytest.raises(InvalidType) as error:
+        bind(blocks, block=value)
+    assert "blocks: block is structural" in str(error.value)
+    assert f"got {shown}; pass a Python int. To compare several" in str(error.value)
+    with pytest.raises(InvalidType, match=r"got a traced int32\[\]; pass a Python int.* family"):
+        jax.jit(lambda block: bind(blocks, block=block).arguments()["block"])(2)
+    with pytest.raises(InvalidType, match="is structural"):
+        bind(blocks, block=plain_schedule)
 
 
 def test_an_unknown_argument_lists_those_there_are():

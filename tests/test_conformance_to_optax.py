@@ -16,7 +16,7 @@ from tests import discovery, runs
 from tests.discovery import Case
 
 on_two_leaves = functools.partial(runs.behave, params=runs.TWO_LEAVES)
-behave = jax.jit(on_two_leaves)
+behave = jax.jit(on_two_leaves, static_argnames="factors")
 
 IS_CURRENT = tuple(map(int, optax.__version__.split(".")[:3])) >= (0, 2, 8)
 
@@ -30,7 +30,8 @@ def test_steps_are_worked_out_by_hand(name):
 
 def _twin(case: Case) -> Any:
     """Optax's factory of the same name, if it has these arguments."""
-    twin = getattr(optax, case.name, getattr(optax.contrib, case.name, None))
+    # Of the modules' own names: those that Optax deprecates it makes when asked.
+    twin = (vars(optax.contrib) | vars(optax)).get(case.name)
     names = inspect.signature(twin).parameters.keys() if twin else set()
     unknown = sorted((case.structure.keys() | set(case.numbers)) - names)
     if twin and not unknown and not _is_stable(case, twin):
@@ -72,15 +73,23 @@ def _oracle(case: Case) -> Any:
 
 
 def _assert_same_run(case: Case, twin: Any, given: dict, rtol: float) -> None:
-    """Of Optax's factory and ours with the same arguments."""
-    pair = case.fed(twin(**case.structure, **given))
+    """Of Optax's factory and ours with the same arguments.
+
+    Where Optax divides 0 by 0 ours gives numbers, and both are the same without zero gradients.
+    """
+    pair, factors = case.fed(twin(**case.structure, **given)), runs.FACTORS
     expected = jax.jit(functools.partial(on_two_leaves, pair))()
+    if not runs.is_finite(expected):
+        assert runs.is_finite(behave(case.make(given)))
+        factors = tuple(factor for factor in factors if factor)
+        expected = jax.jit(functools.partial(on_two_leaves, pair, factors=factors))()
+        assert runs.is_finite(expected)
     atol = rtol * 1e-2
     if case.rounds:
         # Optax multiplies the narrow moment in its own dtype, which has 8 bits. Where terms
         # cancel the error stays that of the largest of them.
         rtol, atol = 2**-7, 2**-9 * runs.largest(expected)
-    runs.assert_close(behave(case.make(given)), expected, rtol=rtol, atol=atol)
+    runs.assert_close(behave(case.make(given), factors=factors), expected, rtol=rtol, atol=atol)
 
 
 @discovery.each(*discovery.KINDS)

@@ -7,6 +7,9 @@ from gdjax.optimizers.adam import (
     nadam,
     nadamw,
 )
+from gdjax.optimizers.aggregation import (
+    dpsgd,
+)
 from gdjax.optimizers.denominators import (
     adabelief,
     adamax,
@@ -18,6 +21,11 @@ from gdjax.optimizers.descent import (
     adagrad,
     rmsprop,
     sgd,
+)
+from gdjax.optimizers.noisy import (
+    noisy_sgd,
+    psgld,
+    sgld,
 )
 from gdjax.optimizers.numerators import (
     adan,
@@ -47,16 +55,20 @@ __all__ = [
     "adopt",
     "amsgrad",
     "cautious_adamw",
+    "dpsgd",
     "lion",
     "mars_adamw",
     "nadam",
     "nadamw",
+    "noisy_sgd",
     "novograd",
     "optimistic_adam_v2",
     "optimistic_gradient_descent",
+    "psgld",
     "radam",
     "rmsprop",
     "sgd",
+    "sgld",
     "sign_sgd",
     "simplified_ademamix",
     "yogi",

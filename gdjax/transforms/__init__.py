@@ -14,13 +14,32 @@ from gdjax.transforms.adaptive import (
     scale_by_rss,
     scale_by_stddev,
 )
+from gdjax.transforms.aggregation import (
+    DifferentiallyPrivateAggregateState,
+    differentially_private_aggregate,
+    geometric_median_of_workers,
+    mean_of_workers,
+    median_of_workers,
+    trimmed_mean_of_workers,
+)
+from gdjax.transforms.annealing import (
+    AcceptByMetropolisState,
+    accept_by_metropolis,
+)
 from gdjax.transforms.cautious import (
     CautiousState,
     cautious,
 )
 from gdjax.transforms.clipping import (
+    ClipByQuantileState,
+    ZeroNansState,
+    adaptive_grad_clip,
     clip,
+    clip_by_block_rms,
     clip_by_global_norm,
+    clip_by_quantile,
+    clip_by_unit_norm,
+    zero_nans,
 )
 from gdjax.transforms.denominators import (
     ScaleByAdamaxState,
@@ -48,11 +67,33 @@ from gdjax.transforms.momentum import (
     TraceState,
     trace,
 )
+from gdjax.transforms.noise import (
+    AddNoiseState,
+    LangevinState,
+    PerturbState,
+    PreconditionedLangevinState,
+    add_noise,
+    langevin_step,
+    perturb_where_stationary,
+    preconditioned_langevin_step,
+)
+from gdjax.transforms.normalization import (
+    centralize,
+    normalize,
+    normalize_by_update_norm,
+)
 from gdjax.transforms.normalized import (
     ScaleByAdoptState,
     ScaleByNovogradState,
     scale_by_adopt,
     scale_by_novograd,
+)
+from gdjax.transforms.proximal import (
+    group_soft_threshold,
+    keep_params_nonnegative,
+    limit_unit_norm,
+    project,
+    soft_threshold,
 )
 from gdjax.transforms.rectified import (
     ScaleByRadamState,
@@ -72,8 +113,15 @@ from gdjax.transforms.signs import (
 )
 
 __all__ = [
+    "AcceptByMetropolisState",
+    "AddNoiseState",
     "CautiousState",
+    "ClipByQuantileState",
     "CorrectByMarsState",
+    "DifferentiallyPrivateAggregateState",
+    "LangevinState",
+    "PerturbState",
+    "PreconditionedLangevinState",
     "ScaleByAdamState",
     "ScaleByAdamaxState",
     "ScaleByAdanState",
@@ -91,11 +139,32 @@ __all__ = [
     "ScaleBySimplifiedAdEMAMixState",
     "ScaleByYogiState",
     "TraceState",
+    "ZeroNansState",
+    "accept_by_metropolis",
+    "adaptive_grad_clip",
     "add_decayed_weights",
+    "add_noise",
     "cautious",
+    "centralize",
     "clip",
+    "clip_by_block_rms",
     "clip_by_global_norm",
+    "clip_by_quantile",
+    "clip_by_unit_norm",
     "correct_by_mars",
+    "differentially_private_aggregate",
+    "geometric_median_of_workers",
+    "group_soft_threshold",
+    "keep_params_nonnegative",
+    "langevin_step",
+    "limit_unit_norm",
+    "mean_of_workers",
+    "median_of_workers",
+    "normalize",
+    "normalize_by_update_norm",
+    "perturb_where_stationary",
+    "preconditioned_langevin_step",
+    "project",
     "scale",
     "scale_by_adam",
     "scale_by_adamax",
@@ -115,5 +184,8 @@ __all__ = [
     "scale_by_simplified_ademamix",
     "scale_by_stddev",
     "scale_by_yogi",
+    "soft_threshold",
     "trace",
+    "trimmed_mean_of_workers",
+    "zero_nans",
 ]

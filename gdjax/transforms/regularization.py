@@ -22,7 +22,8 @@ def add_decayed_weights(
 
     ``u = g + weight_decay * params`` where ``mask`` is true, else ``u = g``.
 
-    ``update`` needs ``params``.
+    ``update`` needs ``params``. Before an adaptive scaling, instead of after it, this adds the
+    gradient of ``weight_decay / 2 * ||params||**2``: L2 regularization of the loss.
 
     Args:
       weight_decay: factor of the parameters.
