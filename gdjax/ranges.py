@@ -27,6 +27,7 @@ class Interval(NamedTuple):
     includes_low: bool = True
     integer: bool = False
     static: bool = False  # part of the structure: shapes depend on it
+    includes_high: bool = False
 
     def contains(self, values: Any) -> bool:
         """Whether all ``values`` lie inside; NaN never does."""
@@ -34,13 +35,14 @@ class Interval(NamedTuple):
         if np.iscomplexobj(values):
             return False
         inside = values >= self.low if self.includes_low else values > self.low
-        inside = inside & (values < self.high)
+        inside = inside & (values <= self.high if self.includes_high else values < self.high)
         return bool(np.all(inside & (values == np.floor(values)) if self.integer else inside))
 
     def __str__(self) -> str:
         left = "[" if self.includes_low else "("
         kind = "a whole number" if self.integer else "a number"
-        return f"{kind} in {left}{self.low:g}, {self.high:g})"
+        right = "]" if self.includes_high else ")"
+        return f"{kind} in {left}{self.low:g}, {self.high:g}{right}"
 
     __repr__ = __str__
 
@@ -50,7 +52,10 @@ class Interval(NamedTuple):
 Real = Annotated[Any, Interval(-math.inf, math.inf, includes_low=False)]
 NonNegative = Annotated[Any, Interval(0, math.inf)]
 Positive = Annotated[Any, Interval(0, math.inf, includes_low=False)]
+Growth = Annotated[Any, Interval(1, math.inf)]
 Decay = Annotated[Any, Interval(0, 1)]
+DecayOrSum = Annotated[Any, Interval(0, 1, includes_high=True)]
+WholeNumber = Annotated[Any, Interval(-math.inf, math.inf, includes_low=False, integer=True)]
 Fraction = Annotated[Any, Interval(0, 1)]
 HalfFraction = Annotated[Any, Interval(0, 0.5)]
 Steps = Annotated[Any, Interval(0, math.inf, integer=True)]

@@ -81,6 +81,37 @@ def map_prefix(what: str, subtree: Callable[..., Any], prefix: Any, *trees: Any)
         ) from None
 
 
+def map_chosen(mask: Any, change: Callable[..., Any], updates: Any, params: Any) -> Any:
+    """``change(updates, params)`` where ``mask`` is true, the updates as they are elsewhere.
+
+    Args:
+      mask: a tree of bools, of the parameters' structure or a prefix of it, or a function from
+        the parameters to one. All is chosen where None.
+      change: function of two subtrees.
+      updates: a tree.
+      params: a tree of its structure.
+    """
+    chosen = mask(params) if callable(mask) else (True if mask is None else mask)
+    return map_prefix("mask", lambda c, u, p: change(u, p) if c else u, chosen, updates, params)
+
+
+def pack(kind: Callable[..., Any], *trees: Any) -> Any:
+    """Corresponding leaves of ``trees`` together, as named tuples of a ``kind``.
+
+    So a rule keeps what is not of the update's shape, which :func:`map_leaves` would refuse.
+    """
+    return jax.tree.map(kind, *trees)
+
+
+def unpack(kind: Any, tree: Any) -> list:
+    """What :func:`pack` put together: a tree for each field."""
+
+    def field(i: int) -> Any:
+        return jax.tree.map(lambda x: x[i], tree, is_leaf=lambda x: isinstance(x, kind))
+
+    return [field(i) for i in range(len(kind._fields))]
+
+
 def zeros_like(tree: Any, dtype: Any = None) -> Any:
     """Zeros of the shapes in ``tree``, of ``dtype`` or of the leaves' own, never weakly typed."""
     return full_like(tree, 0, dtype)
@@ -136,6 +167,23 @@ def _sqrt_jvp(primals: tuple, tangents: tuple) -> tuple[jax.Array, jax.Array]:
     root = sqrt(x)
     positive = root > 0
     return root, jnp.where(positive, 0.5 / jnp.where(positive, root, 1), 0) * x_dot
+
+
+@jax.custom_jvp
+def divide(x: Any, y: Any) -> jax.Array:
+    """``x / y`` whose derivative needs no ``1 / y**2``, which may leave float32 where ``x`` is 0.
+
+    >>> float(jax.grad(divide, argnums=1)(0.0, 1e-30))
+    -0.0
+    """
+    return x / y
+
+
+@divide.defjvp
+def _divide_jvp(primals: tuple, tangents: tuple) -> tuple[jax.Array, jax.Array]:
+    (x, y), (x_dot, y_dot) = primals, tangents
+    quotient = divide(x, y)
+    return quotient, (x_dot - quotient * y_dot) / y
 
 
 def global_norm(tree: Any) -> jax.Array:

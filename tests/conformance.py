@@ -218,7 +218,7 @@ def test_derivatives_are_finite(case: Case):
 def test_derivatives_agree_with_central_differences(case: Case):
     """Where a rule takes signs, both are exactly 0: a step function of its hyperparameters."""
     with runs.enable_x64(True):
-        objective, x = _objective(case, case.values())
+        objective, x = _objective(case.at_full_precision, case.values())
         value = jax.jit(objective)
 
         def central(i: int, h: float) -> float:
@@ -291,7 +291,8 @@ def test_key_paths_name_every_hyperparameter(case: Case):
     """
     thing = case.make()
     pair = isinstance(thing, tuple)
-    flat = jax.tree_util.tree_flatten_with_path(thing.update if pair else thing)[0]
+    whole = binding.is_schedule if pair else None  # where it is a hyperparameter
+    flat = jax.tree_util.tree_flatten_with_path(thing.update if pair else thing, whole)[0]
     named = {jax.tree_util.keystr(path): value for path, value in flat}
     assert len(named) == len(flat)
     if pair:

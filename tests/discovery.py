@@ -65,6 +65,7 @@ VALUES: dict[str, Callable[[int], Any]] = {
     "boundaries_and_scales": lambda i: {3: 0.5 + 0.1 * i, 9: 0.25 + 0.1 * i},
     "coefficient": lambda i: 1.6 + 0.1 * i,
     "cosine_kwargs": _cycles,
+    "decay_offset": lambda i: -3 - i,
     "decay_rate": lambda i: 0.5 + 0.1 * i,
     "decay_schedule": lambda i: schedules.exponential_decay(0.9 - 0.1 * i, 3, 0.7 - 0.1 * i),
     "decay_steps": lambda i: 15 + i,
@@ -72,7 +73,11 @@ VALUES: dict[str, Callable[[int], Any]] = {
     "inner": lambda i: gdjax.trace(0.6 + 0.1 * i),
     "init_size": lambda i: 4 + i,
     "init_value": lambda i: 0.3 + 0.1 * i,
+    "max_learning_rate": lambda i: 0.3 + 0.1 * i,
     "max_size": lambda i: 20 + i,
+    "max_step_size": lambda i: 0.033 - 0.001 * i,
+    "min_scale": lambda i: 1.5 + 0.1 * i,
+    "min_step_size": lambda i: 0.02 + 0.002 * i,
     "pct_final": lambda i: 0.75 + 0.1 * i,
     "pct_start": lambda i: 0.25 + 0.1 * i,
     "peak_value": lambda i: 0.8 + 0.1 * i,
@@ -82,6 +87,8 @@ VALUES: dict[str, Callable[[int], Any]] = {
     "quantile": lambda i: 0.53 + 0.1 * i,
     "schedules": _joined,
     "stationary_norm": lambda i: 0.11 - 0.05 * i,
+    "step_offset": lambda i: -3 - i,
+    "step_size_fn": lambda i: gdjax.linear_schedule(0.5 + 0.1 * i, 0.9, 5),
     "step_tokens": lambda i: 1.5 + 0.5 * i,
     "steps_between": lambda i: 2 + i,
     "temperature": lambda i: 1.28 / 8**i,
@@ -98,6 +105,8 @@ OPTIONS: dict[str, tuple] = {
     "decay_type": ("cosine", "1-sqrt"),
     "interpolate_type": ("linear", "cosine"),
     "mask": (not_scalars,),
+    "variant": ("sps+",),
+    "weight_decay_mask": (not_scalars,),
     "projection": (optax.projections.projection_non_negative, optax.projections.projection_l2_ball),
     "warmup_type": ("constant",),
 }
@@ -123,6 +132,13 @@ class Case(NamedTuple):
     def rounds(self) -> bool:
         """Whether a part of the state is stored in a narrower dtype."""
         return jnp.bfloat16 in self.structure.values()
+
+    @property
+    def at_full_precision(self) -> "Case":
+        """What it stores in float32 by default it stores in float64."""
+        parameters = inspect.signature(self.factory).parameters.values()
+        wide = {p.name: jnp.float64 for p in parameters if p.default is jnp.float32}
+        return self._replace(structure=wide | self.structure)
 
     def interval(self, name: str) -> ranges.Interval | None:
         """The range of a number; None where it is structure."""
@@ -173,9 +189,9 @@ class Case(NamedTuple):
         return [name for name, interval in intervals.items() if interval and interval.high == 1]
 
 
-def worked_out_by_hand(name: str) -> bool:
-    """Whether there is a test whose numbers come from paper."""
-    return re.search(rf"^def test_{name}_by_hand\(", TESTS, re.MULTILINE) is not None
+def is_tested(name: str) -> bool:
+    """Whether there is a test of that name: evidence of our own."""
+    return re.search(rf"^def test_{name}\(", TESTS, re.MULTILINE) is not None
 
 
 def factories(kind: str) -> dict[str, Callable[..., Any]]:
@@ -254,7 +270,7 @@ def _options(factory: Callable[..., Any], name: str, default: Any) -> tuple:
         return (not default,)
     if (interval := ranges.interval_of(factory, name)) and interval.static:
         return (2,)  # less than an axis of the matrix, and no more than the other
-    if name.endswith("dtype"):
+    if name.startswith("dtype") or name.endswith("dtype"):
         return (jnp.bfloat16,)
     return OPTIONS.get(name, ())
 
@@ -262,7 +278,7 @@ def _options(factory: Callable[..., Any], name: str, default: Any) -> tuple:
 def _value(case: Case, name: str, i: int) -> Any:
     if name in VALUES:
         return VALUES[name](i)
-    low, high, _, integer, _ = case.interval(name)
+    low, high, _, integer, *_ = case.interval(name)
     position = case.numbers.index(name)
     if integer:
         return int(low) + 4 + i + position

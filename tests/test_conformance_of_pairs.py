@@ -69,7 +69,8 @@ def test_narrow_arithmetic_is_float32_rounded_once(case: Case, dtype):
             atol = rtol / 6 * runs.largest(expected)  # where terms cancel
             runs.assert_close(runs.widen(narrow), expected, rtol=rtol, atol=atol)
         updates, state = narrow
-        params = gdjax.apply_updates(params, updates)
+        # By an eighth, which is exact: what grows with its parameters would leave float16.
+        params = gdjax.apply_updates(params, jax.tree.map(lambda u: u / 8, updates))
 
 
 @each()
@@ -107,7 +108,7 @@ def test_complex_numbers_turn_with_their_plane_or_are_refused(case: Case):
     def turned(tree: Any) -> Any:
         return jax.tree.map(lambda x: turn * x, tree)
 
-    real_state, turned_state = jax.jit(pair.init)(real), state
+    real_state, turned_state = jax.jit(pair.init)(real), jax.jit(pair.init)(turned(params))
     for factor in runs.FACTORS:
         gradients = runs.gradients(params, factor)
         updates, state = runs.update(pair, gradients, state, params)
@@ -130,7 +131,7 @@ def _assert_says_why(error: Exception) -> None:
 def _averages(case: Case) -> bool:
     """It keeps the sum of its weights, and no flag is off that would use it."""
     parameters = inspect.signature(case.factory).parameters
-    flags = [name for name in parameters if name.startswith("bias_correction")]
+    flags = [name for name in parameters if name.startswith(("bias_correction", "debias"))]
     state = jax.eval_shape(case.make().init, jnp.zeros(()))
     return any(field.endswith("weight") for field in getattr(state, "_fields", ())) and all(
         case.structure.get(name, parameters[name].default) for name in flags
@@ -175,7 +176,7 @@ def test_debiasing_survives_changing_decay_rates(case: Case):
         scheduled = constant_updates(make(gdjax.join_schedules(parts, [3, 6])))
         if not same(constant_updates(make(0.6))):
             evidence = f"{case.name}_with_changing_decay"
-            assert not _averages(case) or discovery.worked_out_by_hand(evidence), evidence
+            assert not _averages(case) or discovery.is_tested(f"{evidence}_by_hand"), evidence
             return
         assert same(scheduled)
         if not ahead:
@@ -201,7 +202,9 @@ def _scheduled(case: Case) -> Any:
     """The case with each number as a schedule, which is constant."""
     return case.make(
         {
-            name: gdjax.constant_schedule(value) if case.interval(name) else value
+            name: gdjax.constant_schedule(value)
+            if case.interval(name) and isinstance(value, (int, float))
+            else value
             for name, value in case.values().items()
         }
     )

@@ -22,6 +22,13 @@ from gdjax.optimizers.descent import (
     rmsprop,
     sgd,
 )
+from gdjax.optimizers.layerwise import (
+    adafactor,
+    fromage,
+    lamb,
+    lars,
+    sm3,
+)
 from gdjax.optimizers.noisy import (
     noisy_sgd,
     psgld,
@@ -38,6 +45,11 @@ from gdjax.optimizers.numerators import (
     optimistic_gradient_descent,
     simplified_ademamix,
 )
+from gdjax.optimizers.self_scaled import (
+    adadelta,
+    polyak_sgd,
+    rprop,
+)
 from gdjax.optimizers.signs import (
     lion,
     sign_sgd,
@@ -45,6 +57,8 @@ from gdjax.optimizers.signs import (
 
 __all__ = [
     "adabelief",
+    "adadelta",
+    "adafactor",
     "adagrad",
     "adam",
     "adamax",
@@ -56,6 +70,9 @@ __all__ = [
     "amsgrad",
     "cautious_adamw",
     "dpsgd",
+    "fromage",
+    "lamb",
+    "lars",
     "lion",
     "mars_adamw",
     "nadam",
@@ -64,12 +81,15 @@ __all__ = [
     "novograd",
     "optimistic_adam_v2",
     "optimistic_gradient_descent",
+    "polyak_sgd",
     "psgld",
     "radam",
     "rmsprop",
+    "rprop",
     "sgd",
     "sgld",
     "sign_sgd",
     "simplified_ademamix",
+    "sm3",
     "yogi",
 ]

@@ -1,5 +1,9 @@
 """Transformations: updates in, updates out, one family a file."""
 
+from gdjax.transforms.adadelta import (
+    ScaleByAdaDeltaState,
+    scale_by_adadelta,
+)
 from gdjax.transforms.adam import (
     ScaleByAdamState,
     ScaleByAmsgradState,
@@ -57,6 +61,18 @@ from gdjax.transforms.differences import (
     scale_by_adan,
     scale_by_optimistic_gradient,
 )
+from gdjax.transforms.factored import (
+    FactoredState,
+    ScaleBySM3State,
+    scale_by_factored_rms,
+    scale_by_sm3,
+)
+from gdjax.transforms.layerwise import (
+    descend_and_shrink,
+    scale_by_param_block_norm,
+    scale_by_param_block_rms,
+    scale_by_trust_ratio,
+)
 from gdjax.transforms.mixtures import (
     ScaleByAdemamixState,
     ScaleBySimplifiedAdEMAMixState,
@@ -64,7 +80,9 @@ from gdjax.transforms.mixtures import (
     scale_by_simplified_ademamix,
 )
 from gdjax.transforms.momentum import (
+    EmaState,
     TraceState,
+    ema,
     trace,
 )
 from gdjax.transforms.noise import (
@@ -88,6 +106,11 @@ from gdjax.transforms.normalized import (
     scale_by_adopt,
     scale_by_novograd,
 )
+from gdjax.transforms.parameter_free import (
+    ScaleByDistanceOverGradientsState,
+    scale_by_distance_over_gradients,
+    scale_by_polyak,
+)
 from gdjax.transforms.proximal import (
     group_soft_threshold,
     keep_params_nonnegative,
@@ -102,9 +125,14 @@ from gdjax.transforms.rectified import (
 from gdjax.transforms.regularization import (
     add_decayed_weights,
 )
+from gdjax.transforms.rprop import (
+    ScaleByRpropState,
+    scale_by_rprop,
+)
 from gdjax.transforms.scaling import (
     scale,
     scale_by_learning_rate,
+    scale_by_schedule,
 )
 from gdjax.transforms.signs import (
     ScaleByLionState,
@@ -119,9 +147,12 @@ __all__ = [
     "ClipByQuantileState",
     "CorrectByMarsState",
     "DifferentiallyPrivateAggregateState",
+    "EmaState",
+    "FactoredState",
     "LangevinState",
     "PerturbState",
     "PreconditionedLangevinState",
+    "ScaleByAdaDeltaState",
     "ScaleByAdamState",
     "ScaleByAdamaxState",
     "ScaleByAdanState",
@@ -129,13 +160,16 @@ __all__ = [
     "ScaleByAdoptState",
     "ScaleByAmsgradState",
     "ScaleByBeliefState",
+    "ScaleByDistanceOverGradientsState",
     "ScaleByLionState",
     "ScaleByNovogradState",
     "ScaleByOptimisticGradientState",
     "ScaleByRStdDevState",
     "ScaleByRadamState",
     "ScaleByRmsState",
+    "ScaleByRpropState",
     "ScaleByRssState",
+    "ScaleBySM3State",
     "ScaleBySimplifiedAdEMAMixState",
     "ScaleByYogiState",
     "TraceState",
@@ -152,7 +186,9 @@ __all__ = [
     "clip_by_quantile",
     "clip_by_unit_norm",
     "correct_by_mars",
+    "descend_and_shrink",
     "differentially_private_aggregate",
+    "ema",
     "geometric_median_of_workers",
     "group_soft_threshold",
     "keep_params_nonnegative",
@@ -166,6 +202,7 @@ __all__ = [
     "preconditioned_langevin_step",
     "project",
     "scale",
+    "scale_by_adadelta",
     "scale_by_adam",
     "scale_by_adamax",
     "scale_by_adan",
@@ -173,16 +210,25 @@ __all__ = [
     "scale_by_adopt",
     "scale_by_amsgrad",
     "scale_by_belief",
+    "scale_by_distance_over_gradients",
+    "scale_by_factored_rms",
     "scale_by_learning_rate",
     "scale_by_lion",
     "scale_by_novograd",
     "scale_by_optimistic_gradient",
+    "scale_by_param_block_norm",
+    "scale_by_param_block_rms",
+    "scale_by_polyak",
     "scale_by_radam",
     "scale_by_rms",
+    "scale_by_rprop",
     "scale_by_rss",
+    "scale_by_schedule",
     "scale_by_sign",
     "scale_by_simplified_ademamix",
+    "scale_by_sm3",
     "scale_by_stddev",
+    "scale_by_trust_ratio",
     "scale_by_yogi",
     "soft_threshold",
     "trace",

@@ -43,11 +43,8 @@ def add_decayed_weights(
         raise InvalidValue(
             "add_decayed_weights reads the parameters: call update(updates, state, params)"
         )
-    chosen = mask(params) if callable(mask) else (True if mask is None else mask)
 
-    def decay(chosen: bool, updates: Any, params: Any) -> Any:
-        if not chosen:
-            return updates
+    def decay(updates: Any, params: Any) -> Any:
         return trees.map_leaves(lambda g, p: g + weight_decay * p, updates, given=(params,))
 
-    return trees.map_prefix("mask", decay, chosen, updates, params), state
+    return trees.map_chosen(mask, decay, updates, params), state

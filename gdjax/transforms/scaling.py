@@ -49,3 +49,23 @@ def scale_by_learning_rate(
     """
     factor = -learning_rate if flip_sign else learning_rate
     return trees.map_leaves(lambda g: factor * g, updates), state
+
+
+@transformation()
+def scale_by_schedule(
+    updates: Any, state: optax.EmptyState, params: Any, step_size_fn: Real
+) -> tuple:
+    """Multiply the updates by a schedule's value, Optax's name: :func:`scale` takes one too.
+
+    ``u = step_size_fn(count) * g``
+
+    Args:
+      step_size_fn: a schedule, or any function of the step; a descent step is negative.
+
+    >>> import jax.numpy as jnp
+    >>> init, update = scale_by_schedule(lambda count: -1 / (1 + count))
+    >>> u, state = update(jnp.array([2.0]), init(None))
+    >>> update(jnp.array([2.0]), state)[0]
+    Array([-1.], dtype=float32)
+    """
+    return trees.map_leaves(lambda g: step_size_fn * g, updates), state

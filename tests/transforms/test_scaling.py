@@ -22,3 +22,11 @@ def test_scale_by_hand(run, step_size):
 def test_scale_by_learning_rate_by_hand(run, flip_sign, expected):
     seen = run(gdjax.scale_by_learning_rate(0.25, flip_sign), GRADIENTS)
     chex.assert_trees_all_equal(seen, [(np.array(u), optax.EmptyState()) for u in expected])
+
+
+def test_scale_by_schedule_by_hand(run):
+    # -1 / 2 of the first gradient, -1 / 4 of the second
+    scaled = gdjax.scale_by_schedule(lambda count: -0.5 / (1 + count))
+    seen = run(scaled, GRADIENTS)
+    chex.assert_trees_all_equal([u for u, _ in seen], [np.array([-2.0, 1.0]), np.array([-0.25, 0])])
+    assert [int(optax.tree.get(state, "count")) for _, state in seen] == [1, 2]
