@@ -134,9 +134,12 @@ def test_vmap_is_a_loop(case: Case):
         # (1.2e-7) of each operation, relative to the largest number where terms cancel.
         stack = jax.tree.map(lambda *x: jnp.stack(x), *alone)
         runs.assert_close(together, stack, rtol=2e-6, atol=2e-7)
-        if not _differ(alone):  # what is only compared may decide nothing here
+        if not _differ(alone):
+            # What is only compared, or of which only the sign is used, may decide nothing between
+            # neighbours: then it does between its default, the first of them, and no past at all.
             defaults = case.defaults()
-            made = [case.make({**defaults, name: value}) for value in (values[0], defaults[name])]
+            apart = [defaults[name], values[0], *([0.0] if name in case.decays else [])]
+            made = [case.make({**defaults, name: value}) for value in apart]
             assert _differ([behave(thing) for thing in made]), f"{name} changes nothing"
 
 
