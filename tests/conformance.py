@@ -156,10 +156,11 @@ def _outcomes(case: Case, name: str, usual: list) -> Iterator[list]:
     # A floor of the parameters shows where they begin at 0.
     at_zero = jax.tree.map(np.zeros_like, runs.PARAMS)
     yield [behave(case.make(**{name: case.values(i)[name]}), at_zero) for i in range(3)]
-    # What is only compared may decide nothing but at the defaults.
+    # What is only compared, or of which only the sign is used, may decide nothing between
+    # neighbours: then it does between its default, the first of them, and no past at all.
     defaults = case.defaults()
-    values = (case.values()[name], defaults[name])
-    yield [behave(case.make({**defaults, name: value})) for value in values]
+    apart = [defaults[name], case.values()[name], *([0.0] if name in case.decays else [])]
+    yield [behave(case.make({**defaults, name: value})) for value in apart]
 
 
 def _differ(outcomes: list) -> bool:
