@@ -5,7 +5,15 @@ from gdjax.binding import Bound, bind
 from gdjax.composition import chain, identity, named_chain
 from gdjax.errors import GdjaxError, InvalidType, InvalidValue, MissingExtra
 from gdjax.inspection import hyperparameters, replace
-from gdjax.optimizers import adagrad, adam, adamw, amsgrad, nadam, rmsprop, sgd
+from gdjax.optimizers import (
+    adagrad,
+    adam,
+    adamw,
+    amsgrad,
+    nadam,
+    rmsprop,
+    sgd,
+)
 from gdjax.schedules import (
     constant_schedule,
     cosine_decay_schedule,
@@ -34,8 +42,16 @@ from gdjax.training import train
 from gdjax.transformation import GradientTransformation, apply_updates, transformation
 from gdjax.transforms import (
     add_decayed_weights,
+    apply_every,
+    apply_if_finite,
     clip,
     clip_by_global_norm,
+    conditionally_mask,
+    conditionally_transform,
+    freeze,
+    masked,
+    multi_steps,
+    partition,
     scale,
     scale_by_adam,
     scale_by_amsgrad,
@@ -44,6 +60,9 @@ from gdjax.transforms import (
     scale_by_rms,
     scale_by_rss,
     scale_by_stddev,
+    set_to_zero,
+    skip_large_updates,
+    skip_not_finite,
     trace,
 )
 
@@ -68,20 +87,28 @@ __all__ = [
     "adamw",
     "add_decayed_weights",
     "amsgrad",
+    "apply_every",
+    "apply_if_finite",
     "apply_updates",
     "bind",
     "chain",
     "clip",
     "clip_by_global_norm",
+    "conditionally_mask",
+    "conditionally_transform",
     "constant_schedule",
     "cosine_decay_schedule",
     "exponential_decay",
+    "freeze",
     "hyperparameters",
     "identity",
     "join_schedules",
     "linear_schedule",
+    "masked",
+    "multi_steps",
     "nadam",
     "named_chain",
+    "partition",
     "piecewise_constant_schedule",
     "polynomial_schedule",
     "problems",
@@ -98,7 +125,10 @@ __all__ = [
     "scale_by_rss",
     "scale_by_stddev",
     "schedule",
+    "set_to_zero",
     "sgd",
+    "skip_large_updates",
+    "skip_not_finite",
     "sweep",
     "trace",
     "train",

@@ -27,6 +27,11 @@ def compute_dtype(*trees: Any) -> np.dtype:
     return np.dtype(jnp.finfo(jnp.result_type(jnp.float32, *dtypes)).dtype)
 
 
+def wide_dtype(x: Any) -> np.dtype:
+    """The dtype of an array, or float32 where that is narrower."""
+    return jnp.promote_types(jnp.result_type(x), jnp.float32)
+
+
 def map_leaves(leaf: Callable[..., Any], *trees: Any, given: tuple[Any, ...] = ()) -> Any:
     """Apply ``leaf`` to corresponding leaves; every tree passed by position comes back.
 
@@ -79,6 +84,46 @@ def map_prefix(what: str, subtree: Callable[..., Any], prefix: Any, *trees: Any)
             f"\n  {what}: {jax.tree.structure(prefix)}\n  parameters: "
             f"{jax.tree.structure(trees[-1])}"
         ) from None
+
+
+def select(which: Any, new: Any, old: Any) -> Any:
+    """``new`` where the scalar ``which`` is true, else ``old``, in the dtypes of ``old``.
+
+    >>> select(jnp.array(False), {"w": jnp.ones(1)}, {"w": jnp.zeros(1)})
+    {'w': Array([0.], dtype=float32)}
+    """
+    return jax.tree.map(lambda x, y: jnp.where(which, x, y).astype(jnp.result_type(y)), new, old)
+
+
+def all_finite(tree: Any) -> jax.Array:
+    """Whether no element of any leaf is NaN or infinite."""
+    finite = [jnp.all(jnp.isfinite(x)) for x in jax.tree.leaves(tree)]
+    return functools.reduce(jnp.logical_and, finite, jnp.array(True))
+
+
+def evaluate(tree: Any, params: Any) -> Any:
+    """A tree that may be given as a function of the parameters: a mask, labels.
+
+    A model may be callable and yet the tree itself: then its leaves are not callable.
+    """
+    leaves = jax.tree.leaves(tree)
+    return tree(params) if leaves and all(map(callable, leaves)) else tree
+
+
+def find(kind: type, tree: Any) -> Any:
+    """The one state of a kind inside a state: of a chain, say.
+
+    Raises:
+      InvalidValue: there is none, or more than one.
+    """
+    nodes = jax.tree.leaves(tree, is_leaf=lambda x: isinstance(x, kind))
+    found = [x for x in nodes if isinstance(x, kind)]
+    if len(found) != 1:
+        raise InvalidValue(
+            f"expected a state that holds one {kind.__name__}, got {len(found)} of them; pass the "
+            "state, or the part of it, that the transformation's init or last update returned"
+        )
+    return found[0]
 
 
 def zeros_like(tree: Any, dtype: Any = None) -> Any:
@@ -165,7 +210,7 @@ def _cast(new: Any, old: Any) -> jax.Array:
 
 
 def _widen(x: Any) -> jax.Array:
-    return jnp.asarray(x, jnp.promote_types(jnp.result_type(x), jnp.float32))
+    return jnp.asarray(x, wide_dtype(x))
 
 
 def _flatten_like(reference: Any, treedef: Any, tree: Any) -> list:

@@ -18,7 +18,7 @@ import jax.numpy as jnp
 import pytest
 
 import gdjax
-from gdjax import ranges, schedules
+from gdjax import binding, ranges, schedules
 from tests import runs
 
 KINDS = ("transformation", "optimizer", "schedule")
@@ -37,10 +37,21 @@ def not_scalars(params: Any) -> Any:
     return jax.tree.map(lambda p: jnp.ndim(p) > 0, params)
 
 
+def by_rank(params: Any) -> Any:
+    """Labels as users write them."""
+    return jax.tree.map(lambda p: "arrays" if jnp.ndim(p) > 0 else "scalars", params)
+
+
+def at_even_steps(step: Any, value: Any = 0) -> Any:
+    """A condition on the step, and on an extra where it gets one."""
+    return (step % 2 == 0) & (value >= 0)
+
+
 # Three values of each argument whose range does not say what makes sense. Numbers of one call
 # differ from each other, so that a value shows which argument it came from. The values of one
 # argument have one structure. With steps as here, 24 steps reach every part of a schedule.
 VALUES: dict[str, Callable[[int], Any]] = {
+    "base_optimizer": lambda i: gdjax.trace(0.6 + 0.1 * i),
     "boundaries": lambda i: [5 + i, 11 + i],
     "boundaries_and_scales": lambda i: {3: 0.5 + 0.1 * i, 9: 0.25 + 0.1 * i},
     "decay_rate": lambda i: 0.5 + 0.1 * i,
@@ -50,13 +61,22 @@ VALUES: dict[str, Callable[[int], Any]] = {
     "init_value": lambda i: 0.3 + 0.1 * i,
     "peak_value": lambda i: 0.8 + 0.1 * i,
     "schedules": _joined,
+    "transforms": lambda i: {
+        "arrays": gdjax.trace(0.6 + 0.1 * i),
+        "scalars": gdjax.scale(0.5 + 0.1 * i),
+    },
     "transition_begin": lambda i: 1 + i,
     "transition_steps": lambda i: 5 + i,
     "warmup_steps": lambda i: 2 + i,
 }
 
 # Structural arguments: what is tried besides the default.
-OPTIONS: dict[str, tuple] = {"mask": (not_scalars,)}
+OPTIONS: dict[str, tuple] = {
+    "mask": (not_scalars,),
+    "param_labels": (by_rank,),
+    "should_skip_update_fn": (gdjax.skip_not_finite,),
+    "should_transform_fn": (at_even_steps,),
+}
 
 
 class Case(NamedTuple):
@@ -110,6 +130,12 @@ class Case(NamedTuple):
         return gdjax.chain(runs.spread(), thing) if aggregates else thing
 
     @property
+    def composed(self) -> bool:
+        """Whether it is made of transformations, each of which rounds what it hands on."""
+        values = jax.tree.leaves(self.values(), is_leaf=_is_pair)
+        return self.kind == "optimizer" or any(map(_is_pair, values))
+
+    @property
     def draws(self) -> bool:
         """Whether it draws random numbers."""
         return "key" in self.numbers
@@ -133,6 +159,7 @@ def factories(kind: str) -> dict[str, Callable[..., Any]]:
         for module in _modules(home)
         for name, function in vars(module).items()
         if inspect.isfunction(function)
+        and _makes_a_rule(function)
         and not name.startswith("_")
         and function.__module__ == module.__name__
     }
@@ -140,6 +167,14 @@ def factories(kind: str) -> dict[str, Callable[..., Any]]:
         found["identity"] = gdjax.identity  # beside chain
     found.pop("schedule", None)  # the decorator
     return found
+
+
+def _makes_a_rule(function: Callable[..., Any]) -> bool:
+    """Whether it makes a rule, and does not read a state, say; its annotation tells."""
+    product = inspect.signature(function).return_annotation
+    if product is inspect.Parameter.empty:
+        raise LookupError(f"{function.__name__}: annotate what it returns")
+    return product in (gdjax.GradientTransformation, binding.Schedule)
 
 
 def _modules(home: ModuleType) -> list[ModuleType]:
@@ -199,6 +234,10 @@ def _options(name: str, default: Any) -> tuple:
     if name.endswith("dtype"):
         return (jnp.bfloat16,)
     return OPTIONS.get(name, ())
+
+
+def _is_pair(x: Any) -> bool:
+    return isinstance(x, gdjax.GradientTransformation)
 
 
 def _value(case: Case, name: str, i: int) -> Any:

@@ -21,6 +21,8 @@ PARAMS = {"w": np.array([[0.5, -1.0, 0.4], [0.7, -0.3, 0.2]])}
 TWO_LEAVES = {**PARAMS, "b": np.array(0.8)}
 WORKERS = np.array([1.0, 0.5, -0.25, 2.0, 4.0])  # powers of 2, exact in every dtype
 
+STORM = (1.0, *[float("inf")] * 8, 1.0)
+
 COUNTS = 24  # steps at which a schedule is looked at
 
 enable_x64 = jax.enable_x64 if hasattr(jax, "enable_x64") else jax.experimental.enable_x64
@@ -63,6 +65,17 @@ def train(pair: Any, params: Any, factors: jax.Array) -> Any:
         return (params, state), (updates, params)
 
     return jax.lax.scan(step, (params, pair.init(params)), factors)[1]
+
+
+def storm(pair: Any) -> tuple:
+    """Updates, and the last state, of a run in which some gradients in a row are infinite."""
+
+    def step(state: Any, factor: jax.Array) -> tuple:
+        updates, state = apply(pair, gradients(params, factor), state, params)
+        return state, updates
+
+    params = cast(PARAMS, float)
+    return jax.lax.scan(step, pair.init(params), jnp.asarray(STORM, float))
 
 
 def gradients(params: Any, factor: Any) -> Any:

@@ -21,6 +21,7 @@ LAYERS = (
     "trees",
     "binding",
     "transformation",
+    "gating",
     "composition",
     "inspection",
     "schedules.base",

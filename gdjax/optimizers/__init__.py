@@ -3,4 +3,12 @@
 from gdjax.optimizers.adam import adam, adamw, amsgrad, nadam
 from gdjax.optimizers.descent import adagrad, rmsprop, sgd
 
-__all__ = ["adagrad", "adam", "adamw", "amsgrad", "nadam", "rmsprop", "sgd"]
+__all__ = [
+    "adagrad",
+    "adam",
+    "adamw",
+    "amsgrad",
+    "nadam",
+    "rmsprop",
+    "sgd",
+]

@@ -1,0 +1,52 @@
+"""Running an inner transformation at some steps only."""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from gdjax import trees
+
+
+def update_if(
+    condition: jax.Array,
+    inner: Any,
+    updates: Any,
+    state: Any,
+    params: Any,
+    extra: dict[str, Any],
+    otherwise: Any = None,
+) -> tuple[Any, Any]:
+    """``inner``'s update and state where ``condition`` holds, else ``otherwise`` and ``state``.
+
+    One program with both branches, of which one runs. Under ``jax.vmap`` with a condition for
+    each trial both run and one result is selected; what ``inner`` sees is 0 where its result is
+    not used, so that nothing infinite or NaN comes out of it, in derivatives too.
+
+    Args:
+      condition: bool[].
+      inner: the update of a transformation.
+      updates: what ``inner`` transforms.
+      state: the state of ``inner``.
+      params: the parameters, or None.
+      extra: extras for ``inner``.
+      otherwise: of the structure of ``updates``; zeros where None.
+    """
+    zeros = trees.zeros_like(updates)
+    otherwise = zeros if otherwise is None else otherwise
+    seen = trees.select(condition, updates, zeros)
+
+    def run(seen: Any, otherwise: Any, state: Any) -> tuple:
+        new_updates, new_state = inner(seen, state, params, **extra)
+        return _like(new_updates, otherwise), _like(new_state, state)
+
+    def skip(seen: Any, otherwise: Any, state: Any) -> tuple:
+        del seen
+        return _like(otherwise, otherwise), _like(state, state)
+
+    return jax.lax.cond(condition, run, skip, seen, otherwise, state)
+
+
+def _like(tree: Any, reference: Any) -> Any:
+    """Strongly typed leaves: both branches return the same types."""
+    return jax.tree.map(lambda x, y: jnp.asarray(x, jnp.result_type(y)), tree, reference)
