@@ -33,18 +33,16 @@ def update_if(
       otherwise: of the structure of ``updates``; zeros where None.
     """
     zeros = trees.zeros_like(updates)
-    otherwise = zeros if otherwise is None else otherwise
-    seen = trees.select(condition, updates, zeros)
 
-    def run(seen: Any, otherwise: Any, state: Any) -> tuple:
+    def run() -> tuple:
+        seen = trees.select(condition, updates, zeros)  # under vmap; else it is all of them
         new_updates, new_state = inner(seen, state, params, **extra)
-        return _like(new_updates, otherwise), _like(new_state, state)
+        return _like(new_updates, updates), _like(new_state, state)
 
-    def skip(seen: Any, otherwise: Any, state: Any) -> tuple:
-        del seen
-        return _like(otherwise, otherwise), _like(state, state)
+    def skip() -> tuple:
+        return _like(zeros if otherwise is None else otherwise, updates), _like(state, state)
 
-    return jax.lax.cond(condition, run, skip, seen, otherwise, state)
+    return jax.lax.cond(condition, run, skip)
 
 
 def _like(tree: Any, reference: Any) -> Any:

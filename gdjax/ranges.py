@@ -46,6 +46,7 @@ Real = Annotated[Any, Interval(-math.inf, math.inf, includes_low=False)]
 NonNegative = Annotated[Any, Interval(0, math.inf)]
 Positive = Annotated[Any, Interval(0, math.inf, includes_low=False)]
 Decay = Annotated[Any, Interval(0, 1)]
+Fraction = Annotated[Any, Interval(0, 1, includes_low=False)]
 Steps = Annotated[Any, Interval(0, math.inf, integer=True)]
 PositiveSteps = Annotated[Any, Interval(1, math.inf, integer=True)]
 

@@ -131,6 +131,13 @@ def zeros_like(tree: Any, dtype: Any = None) -> Any:
     return full_like(tree, 0, dtype)
 
 
+def copy(tree: Any, dtype: Any = None) -> Any:
+    """The arrays again, of ``dtype`` or of their own: buffers that may be donated beside them."""
+    return jax.tree.map(
+        lambda x: jnp.array(x, jnp.result_type(x) if dtype is None else dtype, copy=True), tree
+    )
+
+
 def full_like(tree: Any, value: Any, dtype: Any = None) -> Any:
     """``value`` in the shapes of ``tree``, of ``dtype`` or of the leaves' own dtypes."""
     return jax.tree.map(

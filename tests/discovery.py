@@ -51,15 +51,25 @@ def at_even_steps(step: Any, value: Any = 0) -> Any:
 # differ from each other, so that a value shows which argument it came from. The values of one
 # argument have one structure. With steps as here, 24 steps reach every part of a schedule.
 VALUES: dict[str, Callable[[int], Any]] = {
+    "accumulation_size": lambda i: 1 + i,
+    "atol": lambda i: 0.01 + 0.1 * i,
     "base_optimizer": lambda i: gdjax.trace(0.6 + 0.1 * i),
     "boundaries": lambda i: [5 + i, 11 + i],
     "boundaries_and_scales": lambda i: {3: 0.5 + 0.1 * i, 9: 0.25 + 0.1 * i},
+    "cooldown": lambda i: 1 + i,
     "decay_rate": lambda i: 0.5 + 0.1 * i,
     "decay_steps": lambda i: 15 + i,
     "end_value": lambda i: 0.14 + 0.01 * i,
+    "every_k": lambda i: 2 + i,
     "inner": lambda i: gdjax.trace(0.6 + 0.1 * i),
+    "growth_factor": lambda i: 1.5 + 0.1 * i,
+    "growth_interval": lambda i: 2 + i,
+    "init_scale": lambda i: 1.2 + 0.2 * i,
     "init_value": lambda i: 0.3 + 0.1 * i,
+    "min_scale": lambda i: 0.4 + 0.2 * i,
+    "patience": lambda i: 1 + i,
     "peak_value": lambda i: 0.8 + 0.1 * i,
+    "rtol": lambda i: 0.02 + 0.1 * i,
     "schedules": _joined,
     "transforms": lambda i: {
         "arrays": gdjax.trace(0.6 + 0.1 * i),
@@ -67,11 +77,13 @@ VALUES: dict[str, Callable[[int], Any]] = {
     },
     "transition_begin": lambda i: 1 + i,
     "transition_steps": lambda i: 5 + i,
+    "unfreeze_steps": lambda i: {"arrays": 2 + i, "scalars": 4 + i},
     "warmup_steps": lambda i: 2 + i,
 }
 
 # Structural arguments: what is tried besides the default.
 OPTIONS: dict[str, tuple] = {
+    "depth": (len,),
     "mask": (not_scalars,),
     "param_labels": (by_rank,),
     "should_skip_update_fn": (gdjax.skip_not_finite,),
@@ -130,6 +142,12 @@ class Case(NamedTuple):
         return gdjax.chain(runs.spread(), thing) if aggregates else thing
 
     @property
+    def reals(self) -> bool:
+        """Whether it has a number that is not whole."""
+        leaves = jax.tree.leaves(self.values())
+        return any(jnp.issubdtype(jnp.result_type(x), jnp.floating) for x in leaves)
+
+    @property
     def composed(self) -> bool:
         """Whether it is made of transformations, each of which rounds what it hands on."""
         values = jax.tree.leaves(self.values(), is_leaf=_is_pair)
@@ -143,8 +161,8 @@ class Case(NamedTuple):
     @property
     def decays(self) -> list[str]:
         """Names of the decay rates."""
-        intervals = {name: self.interval(name) for name in self.numbers}
-        return [name for name, interval in intervals.items() if interval and interval.high == 1]
+        decay = ranges.Interval(0, 1)
+        return [name for name in self.numbers if self.interval(name) == decay]
 
 
 def factories(kind: str) -> dict[str, Callable[..., Any]]:
@@ -159,13 +177,12 @@ def factories(kind: str) -> dict[str, Callable[..., Any]]:
         for module in _modules(home)
         for name, function in vars(module).items()
         if inspect.isfunction(function)
-        and _makes_a_rule(function)
         and not name.startswith("_")
         and function.__module__ == module.__name__
+        and _makes_a_rule(function)
     }
     if kind == "transformation":
         found["identity"] = gdjax.identity  # beside chain
-    found.pop("schedule", None)  # the decorator
     return found
 
 

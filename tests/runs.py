@@ -68,14 +68,18 @@ def train(pair: Any, params: Any, factors: jax.Array) -> Any:
 
 
 def storm(pair: Any) -> tuple:
-    """Updates, and the last state, of a run in which some gradients in a row are infinite."""
+    """The last state, and updates, of a run in which some gradients in a row are infinite.
 
-    def step(state: Any, factor: jax.Array) -> tuple:
+    The parameters shrink at each step, whatever the updates are.
+    """
+
+    def step(carry: tuple, factor: jax.Array) -> tuple:
+        params, state = carry
         updates, state = apply(pair, gradients(params, factor), state, params)
-        return state, updates
+        return (jax.tree.map(lambda p: 0.95 * p, params), state), updates
 
     params = cast(PARAMS, float)
-    return jax.lax.scan(step, pair.init(params), jnp.asarray(STORM, float))
+    return jax.lax.scan(step, (params, pair.init(params)), jnp.asarray(STORM, float))
 
 
 def gradients(params: Any, factor: Any) -> Any:
