@@ -126,6 +126,11 @@ def find(kind: type, tree: Any) -> Any:
     return found[0]
 
 
+def widen(tree: Any) -> Any:
+    """The arrays in at least float32."""
+    return jax.tree.map(_widen, tree)
+
+
 def zeros_like(tree: Any, dtype: Any = None) -> Any:
     """Zeros of the shapes in ``tree``, of ``dtype`` or of the leaves' own, never weakly typed."""
     return full_like(tree, 0, dtype)

@@ -42,8 +42,9 @@ def by_rank(params: Any) -> Any:
     return jax.tree.map(lambda p: "arrays" if jnp.ndim(p) > 0 else "scalars", params)
 
 
-def at_even_steps(step: Any, value: Any = 0) -> Any:
+def at_even_steps(step: Any, value: Any = 0, **extra: Any) -> Any:
     """A condition on the step, and on an extra where it gets one."""
+    del extra
     return (step % 2 == 0) & (value >= 0)
 
 

@@ -37,9 +37,15 @@ def update(pair: Any, *args: Any) -> tuple:
 def apply(pair: Any, updates: Any, state: Any, params: Any) -> tuple:
     """One step, with every extra that a rule may ask for."""
     value = sum((jnp.sum(trees.abs_sq(x)) for x in jax.tree.leaves(params)), jnp.zeros(()))
-    return optax.with_extra_args_support(pair).update(
-        updates, state, params, value=value.astype(trees.compute_dtype(params))
-    )
+
+    def grad_fn(elsewhere: Any) -> Any:
+        def leaf(g: Any, x: Any, p: Any) -> Any:
+            return None if g is None else (g + 0.5 * (x - p)).astype(g.dtype)
+
+        return jax.tree.map(leaf, updates, elsewhere, params, is_leaf=lambda x: x is None)
+
+    extra = {"value": value.astype(trees.compute_dtype(params)), "grad_fn": grad_fn}
+    return optax.with_extra_args_support(pair).update(updates, state, params, **extra)
 
 
 @gdjax.transformation()

@@ -63,6 +63,7 @@ from gdjax.transforms.schedule_free import (
     schedule_free,
     schedule_free_eval_params,
 )
+from gdjax.transforms.sharpness import SAMState, asam, sam
 
 __all__ = [
     "ApplyEvery",
@@ -77,6 +78,7 @@ __all__ = [
     "MultiStepsState",
     "PartitionState",
     "ReduceLROnPlateauState",
+    "SAMState",
     "ScaleByAdamState",
     "ScaleByAmsgradState",
     "ScaleByLionState",
@@ -88,6 +90,7 @@ __all__ = [
     "add_decayed_weights",
     "apply_every",
     "apply_if_finite",
+    "asam",
     "average_params",
     "averaged_params",
     "clip",
@@ -104,6 +107,7 @@ __all__ = [
     "multi_steps",
     "partition",
     "reduce_on_plateau",
+    "sam",
     "scale",
     "scale_by_adam",
     "scale_by_amsgrad",
