@@ -139,7 +139,7 @@ def zeros_like(tree: Any, dtype: Any = None) -> Any:
 def copy(tree: Any, dtype: Any = None) -> Any:
     """The arrays again, of ``dtype`` or of their own: buffers that may be donated beside them."""
     return jax.tree.map(
-        lambda x: jnp.array(x, jnp.result_type(x) if dtype is None else dtype, copy=True), tree
+        lambda x: _cast(jnp.array(x, copy=True), x if dtype is None else jnp.zeros((), dtype)), tree
     )
 
 

@@ -134,7 +134,8 @@ def test_vmap_is_a_loop(case: Case):
         # Two programs, so XLA may fuse and contract differently: some units in the last place
         # (1.2e-7) of each operation, relative to the largest number where terms cancel.
         stack = jax.tree.map(lambda *x: jnp.stack(x), *alone)
-        runs.assert_close(together, stack, rtol=2e-6, atol=2e-7)
+        largest = max(1.0, runs.largest(stack)) if case.holds_params else 1.0
+        runs.assert_close(together, stack, rtol=2e-6, atol=2e-7 * largest)
         if len(_distinct(alone)) == 1:  # what reads on, or waits for what is not finite
             things = [case.make(**{name: value}) for value in values]
             assert len(_distinct(map(storm, things))) > 1, f"{name} changes nothing"
@@ -203,10 +204,12 @@ def test_derivatives_agree_with_central_differences(case: Case):
             step = h * x[i] * jnp.eye(x.size)[i]
             return float((value(x + step) - value(x - step)) / (2 * h * x[i]))
 
-        # Richardson's extrapolation: the error is of order h^4, rounding about 1e-12.
+        # Richardson's extrapolation: the error is of order h^4, rounding about 1e-12. Where terms
+        # cancel that do depend on x, all that is left is the rounding of the two values.
         expected = [(4 * central(i, 5e-4) - central(i, 1e-3)) / 3 for i in range(x.size)]
+        rounding = float(jnp.finfo(x.dtype).eps * abs(value(x)) / (5e-4 * jnp.min(jnp.abs(x))))
         for derivative in _derivatives(objective)(x):
-            np.testing.assert_allclose(derivative, expected, rtol=1e-5)
+            np.testing.assert_allclose(derivative, expected, rtol=1e-5, atol=8 * rounding)
 
 
 # 4. dtype, of schedules; of transformations in test_conformance_of_pairs.py -----------------

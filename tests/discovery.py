@@ -54,10 +54,11 @@ def at_even_steps(step: Any, value: Any = 0, **extra: Any) -> Any:
 VALUES: dict[str, Callable[[int], Any]] = {
     "accumulation_size": lambda i: 1 + i,
     "atol": lambda i: 0.01 + 0.1 * i,
+    "backoff_factor": lambda i: 0.9 + 0.02 * i,
     "base_optimizer": lambda i: gdjax.trace(0.6 + 0.1 * i),
     "boundaries": lambda i: [5 + i, 11 + i],
     "boundaries_and_scales": lambda i: {3: 0.5 + 0.1 * i, 9: 0.25 + 0.1 * i},
-    "cooldown": lambda i: 1 + i,
+    "cooldown": lambda i: 3 + i,
     "decay_rate": lambda i: 0.5 + 0.1 * i,
     "decay_steps": lambda i: 15 + i,
     "end_value": lambda i: 0.14 + 0.01 * i,
@@ -68,7 +69,7 @@ VALUES: dict[str, Callable[[int], Any]] = {
     "init_scale": lambda i: 1.2 + 0.2 * i,
     "init_value": lambda i: 0.3 + 0.1 * i,
     "min_scale": lambda i: 0.4 + 0.2 * i,
-    "patience": lambda i: 1 + i,
+    "patience": lambda i: 2 + i,
     "peak_value": lambda i: 0.8 + 0.1 * i,
     "rtol": lambda i: 0.02 + 0.1 * i,
     "schedules": _joined,
@@ -78,6 +79,8 @@ VALUES: dict[str, Callable[[int], Any]] = {
     },
     "transition_begin": lambda i: 1 + i,
     "transition_steps": lambda i: 5 + i,
+    "slow_step_size": lambda i: 0.4 + 0.1 * i,
+    "sync_period": lambda i: 2 + i,
     "unfreeze_steps": lambda i: {"arrays": 2 + i, "scalars": 4 + i},
     "warmup_steps": lambda i: 2 + i,
 }
@@ -153,6 +156,19 @@ class Case(NamedTuple):
         """Whether it is made of transformations, each of which rounds what it hands on."""
         values = jax.tree.leaves(self.values(), is_leaf=_is_pair)
         return self.kind == "optimizer" or any(map(_is_pair, values))
+
+    @property
+    def holds_params(self) -> bool:
+        """Whether its state starts as a copy of the parameters.
+
+        Its updates are then differences of parameters, and their rounding is that of those.
+        """
+        if self.kind == "schedule":
+            return False
+        params = runs.cast(runs.PARAMS, float)
+        leaves = jax.tree.leaves(self.make().init(params))
+        numbers = [x for x in leaves if jnp.issubdtype(x.dtype, jnp.number)]
+        return any(jnp.array_equal(x, params["w"].astype(x.dtype)) for x in numbers)
 
     @property
     def draws(self) -> bool:

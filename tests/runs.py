@@ -36,7 +36,8 @@ def update(pair: Any, *args: Any) -> tuple:
 
 def apply(pair: Any, updates: Any, state: Any, params: Any) -> tuple:
     """One step, with every extra that a rule may ask for."""
-    value = sum((jnp.sum(trees.abs_sq(x)) for x in jax.tree.leaves(params)), jnp.zeros(()))
+    wide = jax.tree.leaves(widen(params))
+    value = sum((jnp.sum(trees.abs_sq(x)) for x in wide), jnp.zeros(()))
 
     def grad_fn(elsewhere: Any) -> Any:
         def leaf(g: Any, x: Any, p: Any) -> Any:

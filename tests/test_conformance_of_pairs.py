@@ -107,7 +107,7 @@ def test_complex_numbers_turn_with_their_plane_or_are_refused(case: Case):
     def turned(tree: Any) -> Any:
         return jax.tree.map(lambda x: turn * x, tree)
 
-    real_state, turned_state = jax.jit(pair.init)(real), state
+    real_state, turned_state = jax.jit(pair.init)(real), jax.jit(pair.init)(turned(params))
     for factor in runs.FACTORS:
         gradients = runs.gradients(params, factor)
         updates, state = runs.update(pair, gradients, state, params)

@@ -15,7 +15,7 @@ from gdjax.transformation import Inner, transformation
 class ApplyEvery(NamedTuple):
     """State of :func:`apply_every`."""
 
-    count: jax.Array  # int32[]: updates collected so far
+    count: Any  # int32[]: updates collected so far
     grad_acc: Any  # like params: their sum
 
 
@@ -60,8 +60,8 @@ def apply_every(
 class MultiStepsState(NamedTuple):
     """State of :func:`multi_steps`."""
 
-    mini_step: jax.Array  # int32[]: gradients collected so far
-    gradient_step: jax.Array  # int32[]: updates of the inner transformation so far
+    mini_step: Any  # int32[]: gradients collected so far
+    gradient_step: Any  # int32[]: updates of the inner transformation so far
     inner_opt_state: Any
     acc_grads: Any  # like params, in accumulator_dtype: their mean, or their sum
     skip_state: Any = ()  # what should_skip_update_fn returned last

@@ -19,7 +19,7 @@ from gdjax.transformation import Inner, transformation
 class AverageParamsState(NamedTuple):
     """State of :func:`average_params` and :func:`ema_params`."""
 
-    count: jax.Array  # int32[]: updates made so far
+    count: Any  # int32[]: updates made so far
     weight: jax.Array  # float[]: sum of the weights in the average
     average: Any  # like params, in average_dtype
 
@@ -134,7 +134,7 @@ class LookaheadState(NamedTuple):
     """State of :func:`lookahead`."""
 
     fast_state: Any
-    steps_since_sync: jax.Array  # int32[]: updates since both parameters were the same
+    steps_since_sync: Any  # int32[]: updates since both parameters were the same
     slow: Any  # like params: the slow parameters
 
 

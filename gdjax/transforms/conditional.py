@@ -16,7 +16,7 @@ class ConditionallyTransformState(NamedTuple):
     """State of :func:`conditionally_transform`."""
 
     inner_state: Any
-    step: jax.Array  # int32[]: updates made so far
+    step: Any  # int32[]: updates made so far
 
 
 def _init_conditional(params: Any, inner: Any) -> ConditionallyTransformState:
@@ -65,7 +65,7 @@ def conditionally_transform(
 class ConditionallyMaskState(NamedTuple):
     """State of :func:`conditionally_mask`."""
 
-    step: jax.Array  # int32[]: updates made so far
+    step: Any  # int32[]: updates made so far
     inner_state: Any
 
 
@@ -114,9 +114,9 @@ def conditionally_mask(
 class ApplyIfFiniteState(NamedTuple):
     """State of :func:`apply_if_finite`."""
 
-    notfinite_count: jax.Array  # int32[]: updates in a row that were not finite
+    notfinite_count: Any  # int32[]: updates in a row that were not finite
     last_finite: jax.Array  # bool[]: whether the last one was finite
-    total_notfinite: jax.Array  # int32[]: updates that were not finite
+    total_notfinite: Any  # int32[]: updates that were not finite
     inner_state: Any
 
 

@@ -47,7 +47,7 @@ def scale_by_depth(
 class GradualUnfreezingState(NamedTuple):
     """State of :func:`gradual_unfreezing`."""
 
-    count: jax.Array  # int32[]: updates made so far
+    count: Any  # int32[]: updates made so far
 
 
 def _no_updates(params: Any) -> GradualUnfreezingState:

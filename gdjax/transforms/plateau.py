@@ -18,7 +18,7 @@ class ReduceLROnPlateauState(NamedTuple):
     best_value: jax.Array  # float[]: lowest mean of values so far
     plateau_count: jax.Array  # int32[]: means in a row without improvement
     cooldown_count: jax.Array  # int32[]: means to wait
-    count: jax.Array  # int32[]: values in the current mean
+    count: Any  # int32[]: values in the current mean
     avg_value: jax.Array  # float[]: the current mean
 
 

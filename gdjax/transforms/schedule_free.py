@@ -17,7 +17,7 @@ class ScheduleFreeState(NamedTuple):
 
     b1: jax.Array  # float[]: with which the parameters were mixed
     weight_sum: jax.Array  # float[]: sum of the weights in the average
-    step_count: jax.Array  # int32[]: one more than updates made so far
+    step_count: Any  # int32[]: one more than updates made so far
     max_lr: jax.Array  # float[]: largest learning rate so far
     base_optimizer_state: Any
     z: Any  # like params, in state_dtype: where the base optimizer is
@@ -102,17 +102,17 @@ def schedule_free(
     weight = max_lr**weight_lr_power
     weight_sum = (state.weight_sum + weight).astype(state.weight_sum.dtype)
     c = weight / jnp.where(weight_sum > 0, weight_sum, 1)
-    old_b1, inverse = state.b1, 1 / state.b1
+    # u of the docstring without x, so that nothing is divided by b1 and little cancels.
+    ratio = b1 / state.b1
+    to_z, along = 1 - ratio + ratio * c, 1 - b1 * (1 - c)
 
-    _, z = trees.map_leaves(lambda s, z: (s, z + step_size * s), steps, state.z)
+    def leaf(s: Any, z: Any, y: Any) -> tuple:
+        s = step_size * s
+        return along * s - to_z * (y - z), z + s
 
-    def leaf(s: Any, y: Any, z_old: Any, z: Any) -> Any:
-        del s
-        x = trees.average(z, (y - (1 - old_b1) * z_old) * inverse, 1 - c)
-        return trees.average(z, x, b1) - y
-
-    return trees.map_leaves(leaf, steps, given=(params, state.z, z)), ScheduleFreeState(
-        b1=b1.astype(old_b1.dtype),
+    updates, z = trees.map_leaves(leaf, steps, state.z, given=(params,))
+    return updates, ScheduleFreeState(
+        b1=b1.astype(state.b1.dtype),
         weight_sum=weight_sum,
         step_count=optax.safe_increment(state.step_count),
         max_lr=max_lr,
