@@ -47,4 +47,9 @@ def update_if(
 
 def _like(tree: Any, reference: Any) -> Any:
     """Strongly typed leaves: both branches return the same types."""
-    return jax.tree.map(lambda x, y: jnp.asarray(x, jnp.result_type(y)), tree, reference)
+
+    def leaf(x: Any, y: Any) -> Any:
+        dtype = jnp.result_type(y)
+        return x if jnp.issubdtype(dtype, jax.dtypes.extended) else jnp.asarray(x, dtype)
+
+    return jax.tree.map(leaf, tree, reference)

@@ -58,7 +58,7 @@ VALUES: dict[str, Callable[[int], Any]] = {
     "base_optimizer": lambda i: gdjax.trace(0.6 + 0.1 * i),
     "boundaries": lambda i: [5 + i, 11 + i],
     "boundaries_and_scales": lambda i: {3: 0.5 + 0.1 * i, 9: 0.25 + 0.1 * i},
-    "cooldown": lambda i: 3 + i,
+    "cooldown": lambda i: i,
     "decay_rate": lambda i: 0.5 + 0.1 * i,
     "decay_steps": lambda i: 15 + i,
     "end_value": lambda i: 0.14 + 0.01 * i,

@@ -65,7 +65,9 @@ def test_narrow_arithmetic_is_float32_rounded_once(case: Case, dtype):
         if not case.composed:
             runs.assert_equal(narrow, runs.like(wide, narrow))
         else:
-            rtol, expected = 3 * float(jnp.finfo(dtype).eps), runs.widen(runs.like(wide, narrow))
+            dtypes = (dtype, jnp.bfloat16) if case.rounds else (dtype,)  # of a part of the state
+            rtol = 3 * max(float(jnp.finfo(d).eps) for d in dtypes)
+            expected = runs.widen(runs.like(wide, narrow))
             atol = rtol / 6 * runs.largest(expected)  # where terms cancel
             runs.assert_close(runs.widen(narrow), expected, rtol=rtol, atol=atol)
         updates, state = narrow

@@ -195,3 +195,58 @@ def test_map_leaves_takes_trees_in_place_of_leaves():
     assert new_state["w"]["row"].tolist() == [4.0] * 2
     assert new_state["w"]["row"].dtype == jnp.bfloat16
     assert new_state["none"] is factors
+
+
+def test_select_keeps_the_old_types():
+    old, new = {"a": jnp.zeros(2, BF16), "b": None}, {"a": jnp.array([jnp.nan, 2.0]), "b": None}
+    chex.assert_trees_all_equal(trees.select(jnp.array(False), new, old), old)
+    chosen = trees.select(jnp.array(True), {**new, "a": jnp.ones(2)}, old)
+    chex.assert_trees_all_equal(chosen, {"a": jnp.ones(2, BF16), "b": None}, strict=True)
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf, complex(0, np.nan)])
+def test_all_finite_looks_at_every_leaf(bad):
+    tree = {"a": jnp.ones(2), "b": (None, jnp.array(3)), "c": jnp.zeros((0, 2))}
+    assert trees.all_finite(tree)
+    assert not trees.all_finite({**tree, "d": jnp.array([1.0, bad])})
+    assert trees.all_finite({})
+
+
+def test_a_copy_is_another_buffer_and_never_drops_an_imaginary_part():
+    tree = {"a": jnp.ones(2), "b": 1.0}
+    copied = trees.copy(tree)
+    assert copied["a"].unsafe_buffer_pointer() != tree["a"].unsafe_buffer_pointer()
+    assert not copied["b"].weak_type
+    assert trees.copy(tree, BF16)["a"].dtype == BF16
+    with pytest.raises(TypeError, match="complex updates do not fit"):
+        trees.copy(jnp.ones(2, C64), BF16)
+
+
+def test_wide_arrays_stay_as_they_are():
+    wide = trees.widen({"a": jnp.ones(2, BF16), "b": jnp.ones(2, C64)})
+    assert (wide["a"].dtype, wide["b"].dtype) == (F32, C64)
+
+
+@jax.tree_util.register_pytree_node_class
+class CallableModel:
+    """As in Equinox: a tree that can also be called."""
+
+    def __init__(self, leaf):
+        self.leaf = leaf
+
+    def __call__(self, params):
+        raise AssertionError
+
+    def tree_flatten(self):
+        return (self.leaf,), None
+
+    @classmethod
+    def tree_unflatten(cls, aux, leaves):
+        return cls(*leaves)
+
+
+def test_a_callable_tree_is_a_tree():
+    model = CallableModel(True)
+    assert trees.evaluate(model, None) is model
+    assert trees.evaluate(lambda params: params + 1, 1) == 2
+    assert trees.evaluate({}, None) == {}

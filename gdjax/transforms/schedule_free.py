@@ -106,11 +106,13 @@ def schedule_free(
     ratio = b1 / state.b1
     to_z, along = 1 - ratio + ratio * c, 1 - b1 * (1 - c)
 
-    def leaf(s: Any, z: Any, y: Any) -> tuple:
-        s = step_size * s
-        return along * s - to_z * (y - z), z + s
+    _, z = trees.map_leaves(lambda s, z: (s, z + step_size * s), steps, state.z)
 
-    updates, z = trees.map_leaves(leaf, steps, state.z, given=(params,))
+    def leaf(s: Any, new: Any, old: Any, y: Any) -> Any:
+        del s  # by way of z, so that the step is not written to memory
+        return along * (new - old) - to_z * (y - old)
+
+    updates = trees.map_leaves(leaf, steps, given=(z, state.z, params))
     return updates, ScheduleFreeState(
         b1=b1.astype(state.b1.dtype),
         weight_sum=weight_sum,
