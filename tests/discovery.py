@@ -58,7 +58,7 @@ VALUES: dict[str, Callable[[int], Any]] = {
     "base_optimizer": lambda i: gdjax.trace(0.6 + 0.1 * i),
     "boundaries": lambda i: [5 + i, 11 + i],
     "boundaries_and_scales": lambda i: {3: 0.5 + 0.1 * i, 9: 0.25 + 0.1 * i},
-    "cooldown": lambda i: i,
+    "cooldown": lambda i: 3 + i,
     "decay_rate": lambda i: 0.5 + 0.1 * i,
     "decay_steps": lambda i: 15 + i,
     "end_value": lambda i: 0.14 + 0.01 * i,
@@ -71,7 +71,7 @@ VALUES: dict[str, Callable[[int], Any]] = {
     "min_scale": lambda i: 0.4 + 0.2 * i,
     "patience": lambda i: 2 + i,
     "peak_value": lambda i: 0.8 + 0.1 * i,
-    "rtol": lambda i: 0.02 + 0.1 * i,
+    "rtol": lambda i: 0.3 + 0.1 * i,
     "schedules": _joined,
     "transforms": lambda i: {
         "arrays": gdjax.trace(0.6 + 0.1 * i),
