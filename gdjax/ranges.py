@@ -58,6 +58,7 @@ DecayOrSum = Annotated[Any, Interval(0, 1, includes_high=True)]
 WholeNumber = Annotated[Any, Interval(-math.inf, math.inf, includes_low=False, integer=True)]
 Fraction = Annotated[Any, Interval(0, 1)]
 HalfFraction = Annotated[Any, Interval(0, 0.5)]
+PositiveFraction = Annotated[Any, Interval(0, 1, includes_low=False)]
 Steps = Annotated[Any, Interval(0, math.inf, integer=True)]
 PositiveSteps = Annotated[Any, Interval(1, math.inf, integer=True)]
 # Of an array's axis, of a block: it decides over shapes, so it is structure and never a leaf.

@@ -10,7 +10,6 @@ evidence and traffic (8, 9).
 import functools
 import inspect
 import io
-import itertools
 from collections.abc import Iterator
 from typing import Any
 
@@ -28,6 +27,7 @@ KINDS = discovery.KINDS
 each = discovery.each
 
 behave = jax.jit(runs.behave)
+storm = jax.jit(runs.storm)
 behave_together = jax.jit(jax.vmap(runs.behave))
 
 
@@ -122,7 +122,9 @@ def test_one_program_for_all_kinds_of_numbers(case: Case):
         if interval:
             forms = (*forms, float, np.float32, np.float64)
         if interval and not interval.integer:
-            whole = next(filter(interval.contains, itertools.count()))
+            whole = next(filter(interval.contains, range(100)), None)
+            if whole is None:  # between 0 and 1
+                continue
             forms = (*forms, jnp.float32, _weak)
         for form in forms:
             assert runs.types(case.make(**{name: form(whole)})) == expected, (name, form)
@@ -146,7 +148,8 @@ def test_vmap_is_a_loop(case: Case):
         # Two programs, so XLA may fuse and contract differently: some units in the last place
         # (1.2e-7) of each operation, relative to the largest number where terms cancel.
         stack = jax.tree.map(lambda *x: jnp.stack(x), *alone)
-        runs.assert_close(together, stack, rtol=2e-6, atol=2e-7)
+        largest = max(1.0, runs.largest(stack)) if case.holds_params else 1.0
+        runs.assert_close(together, stack, rtol=2e-6, atol=2e-7 * largest)
         assert any(map(_differ, _outcomes(case, name, alone))), f"{name} changes nothing"
 
 
@@ -161,6 +164,8 @@ def _outcomes(case: Case, name: str, usual: list) -> Iterator[list]:
     defaults = case.defaults()
     apart = [defaults[name], case.values()[name], *([0.0] if name in case.decays else [])]
     yield [behave(case.make({**defaults, name: value})) for value in apart]
+    # What reads on, or waits for what is not finite.
+    yield [storm(case.make(**{name: case.values(i)[name]})) for i in range(3)]
 
 
 def _differ(outcomes: list) -> bool:
@@ -203,7 +208,7 @@ def _derivatives(objective: Any) -> Any:
     return derivatives
 
 
-@each(*KINDS, where=lambda case: case.numbers)
+@each(*KINDS, where=lambda case: case.reals)
 def test_derivatives_are_finite(case: Case):
     """At generic values and at the defaults, with a coordinate whose gradient is always 0."""
     objective, generic = _objective(case, case.values())
@@ -215,7 +220,7 @@ def test_derivatives_are_finite(case: Case):
 
 # Storing a moment in a narrower dtype makes the run a step function of its hyperparameters: its
 # difference quotients are not what is meant by its derivative.
-@each(*KINDS, where=lambda case: case.numbers and not case.rounds)
+@each(*KINDS, where=lambda case: case.reals and not case.rounds)
 def test_derivatives_agree_with_central_differences(case: Case):
     """Where a rule takes signs, both are exactly 0: a step function of its hyperparameters."""
     with runs.enable_x64(True):
@@ -226,10 +231,12 @@ def test_derivatives_agree_with_central_differences(case: Case):
             step = h * x[i] * jnp.eye(x.size)[i]
             return float((value(x + step) - value(x - step)) / (2 * h * x[i]))
 
-        # Richardson's extrapolation: the error is of order h^4, rounding about 1e-12.
+        # Richardson's extrapolation: the error is of order h^4, rounding about 1e-12. Where terms
+        # cancel that do depend on x, all that is left is the rounding of the two values.
         expected = [(4 * central(i, 5e-4) - central(i, 1e-3)) / 3 for i in range(x.size)]
+        rounding = float(jnp.finfo(x.dtype).eps * abs(value(x)) / (5e-4 * jnp.min(jnp.abs(x))))
         for derivative in _derivatives(objective)(x):
-            np.testing.assert_allclose(derivative, expected, rtol=1e-5)
+            np.testing.assert_allclose(derivative, expected, rtol=1e-5, atol=8 * rounding)
 
 
 # 4. dtype, of schedules; of transformations in test_conformance_of_pairs.py -----------------

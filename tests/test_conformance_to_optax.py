@@ -128,7 +128,7 @@ def _assert_same_run(case: Case, twin: Any, given: dict, rtol: float) -> None:
             factors = tuple(factor for factor in factors if factor)
             expected = jax.jit(functools.partial(runs.behave, pair, params, factors))()
             assert runs.is_finite(expected)
-    atol = rtol * 1e-2
+    atol = rtol * 1e-2 * (runs.largest(expected) if case.holds_params else 1)
     if case.rounds:
         # Optax multiplies the narrow moment in its own dtype, which has 8 bits. Where terms
         # cancel the error stays that of the largest of them.
@@ -192,7 +192,8 @@ def test_signature_is_that_of_optax(case: Case):
 def _cost(step: Any, *args: Any) -> tuple:
     """Bytes accessed and temporary bytes of the compiled step; state and parameters donated."""
     compiled = jax.jit(step, donate_argnums=(1, 2)).lower(*args).compile()
-    return compiled.cost_analysis()["bytes accessed"], compiled.memory_analysis().temp_size_in_bytes
+    accessed = compiled.cost_analysis().get("bytes accessed", 0.0)  # absent where there are none
+    return accessed, compiled.memory_analysis().temp_size_in_bytes
 
 
 def _traffic(pair: Any, size: int, as_argument: bool) -> np.ndarray:

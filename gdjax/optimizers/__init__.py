@@ -10,6 +10,10 @@ from gdjax.optimizers.adam import (
 from gdjax.optimizers.aggregation import (
     dpsgd,
 )
+from gdjax.optimizers.averaging import (
+    schedule_free_adamw,
+    schedule_free_sgd,
+)
 from gdjax.optimizers.denominators import (
     adabelief,
     adamax,
@@ -86,6 +90,8 @@ __all__ = [
     "radam",
     "rmsprop",
     "rprop",
+    "schedule_free_adamw",
+    "schedule_free_sgd",
     "sgd",
     "sgld",
     "sign_sgd",

@@ -1,5 +1,13 @@
 """Transformations: updates in, updates out, one family a file."""
 
+from gdjax.transforms.accumulation import (
+    ApplyEvery,
+    MultiStepsState,
+    apply_every,
+    multi_steps,
+    skip_large_updates,
+    skip_not_finite,
+)
 from gdjax.transforms.adadelta import (
     ScaleByAdaDeltaState,
     scale_by_adadelta,
@@ -30,6 +38,15 @@ from gdjax.transforms.annealing import (
     AcceptByMetropolisState,
     accept_by_metropolis,
 )
+from gdjax.transforms.averaging import (
+    AverageParamsState,
+    LookaheadState,
+    average_params,
+    averaged_params,
+    ema_params,
+    lookahead,
+    slow_params,
+)
 from gdjax.transforms.cautious import (
     CautiousState,
     cautious,
@@ -44,6 +61,14 @@ from gdjax.transforms.clipping import (
     clip_by_quantile,
     clip_by_unit_norm,
     zero_nans,
+)
+from gdjax.transforms.conditional import (
+    ApplyIfFiniteState,
+    ConditionallyMaskState,
+    ConditionallyTransformState,
+    apply_if_finite,
+    conditionally_mask,
+    conditionally_transform,
 )
 from gdjax.transforms.denominators import (
     ScaleByAdamaxState,
@@ -67,11 +92,29 @@ from gdjax.transforms.factored import (
     scale_by_factored_rms,
     scale_by_sm3,
 )
+from gdjax.transforms.finetuning import (
+    GradualUnfreezingState,
+    gradual_unfreezing,
+    scale_by_depth,
+)
 from gdjax.transforms.layerwise import (
     descend_and_shrink,
     scale_by_param_block_norm,
     scale_by_param_block_rms,
     scale_by_trust_ratio,
+)
+from gdjax.transforms.loss_scaling import (
+    DynamicLossScaleState,
+    dynamic_loss_scale,
+    loss_scale,
+)
+from gdjax.transforms.masking import (
+    MaskedState,
+    PartitionState,
+    freeze,
+    masked,
+    partition,
+    set_to_zero,
 )
 from gdjax.transforms.mixtures import (
     ScaleByAdemamixState,
@@ -111,6 +154,10 @@ from gdjax.transforms.parameter_free import (
     scale_by_distance_over_gradients,
     scale_by_polyak,
 )
+from gdjax.transforms.plateau import (
+    ReduceLROnPlateauState,
+    reduce_on_plateau,
+)
 from gdjax.transforms.proximal import (
     group_soft_threshold,
     keep_params_nonnegative,
@@ -134,6 +181,16 @@ from gdjax.transforms.scaling import (
     scale_by_learning_rate,
     scale_by_schedule,
 )
+from gdjax.transforms.schedule_free import (
+    ScheduleFreeState,
+    schedule_free,
+    schedule_free_eval_params,
+)
+from gdjax.transforms.sharpness import (
+    SAMState,
+    asam,
+    sam,
+)
 from gdjax.transforms.signs import (
     ScaleByLionState,
     scale_by_lion,
@@ -143,15 +200,28 @@ from gdjax.transforms.signs import (
 __all__ = [
     "AcceptByMetropolisState",
     "AddNoiseState",
+    "ApplyEvery",
+    "ApplyIfFiniteState",
+    "AverageParamsState",
     "CautiousState",
     "ClipByQuantileState",
+    "ConditionallyMaskState",
+    "ConditionallyTransformState",
     "CorrectByMarsState",
     "DifferentiallyPrivateAggregateState",
+    "DynamicLossScaleState",
     "EmaState",
     "FactoredState",
+    "GradualUnfreezingState",
     "LangevinState",
+    "LookaheadState",
+    "MaskedState",
+    "MultiStepsState",
+    "PartitionState",
     "PerturbState",
     "PreconditionedLangevinState",
+    "ReduceLROnPlateauState",
+    "SAMState",
     "ScaleByAdaDeltaState",
     "ScaleByAdamState",
     "ScaleByAdamaxState",
@@ -172,12 +242,18 @@ __all__ = [
     "ScaleBySM3State",
     "ScaleBySimplifiedAdEMAMixState",
     "ScaleByYogiState",
+    "ScheduleFreeState",
     "TraceState",
     "ZeroNansState",
     "accept_by_metropolis",
     "adaptive_grad_clip",
     "add_decayed_weights",
     "add_noise",
+    "apply_every",
+    "apply_if_finite",
+    "asam",
+    "average_params",
+    "averaged_params",
     "cautious",
     "centralize",
     "clip",
@@ -185,22 +261,35 @@ __all__ = [
     "clip_by_global_norm",
     "clip_by_quantile",
     "clip_by_unit_norm",
+    "conditionally_mask",
+    "conditionally_transform",
     "correct_by_mars",
     "descend_and_shrink",
     "differentially_private_aggregate",
+    "dynamic_loss_scale",
     "ema",
+    "ema_params",
+    "freeze",
     "geometric_median_of_workers",
+    "gradual_unfreezing",
     "group_soft_threshold",
     "keep_params_nonnegative",
     "langevin_step",
     "limit_unit_norm",
+    "lookahead",
+    "loss_scale",
+    "masked",
     "mean_of_workers",
     "median_of_workers",
+    "multi_steps",
     "normalize",
     "normalize_by_update_norm",
+    "partition",
     "perturb_where_stationary",
     "preconditioned_langevin_step",
     "project",
+    "reduce_on_plateau",
+    "sam",
     "scale",
     "scale_by_adadelta",
     "scale_by_adam",
@@ -210,6 +299,7 @@ __all__ = [
     "scale_by_adopt",
     "scale_by_amsgrad",
     "scale_by_belief",
+    "scale_by_depth",
     "scale_by_distance_over_gradients",
     "scale_by_factored_rms",
     "scale_by_learning_rate",
@@ -230,6 +320,12 @@ __all__ = [
     "scale_by_stddev",
     "scale_by_trust_ratio",
     "scale_by_yogi",
+    "schedule_free",
+    "schedule_free_eval_params",
+    "set_to_zero",
+    "skip_large_updates",
+    "skip_not_finite",
+    "slow_params",
     "soft_threshold",
     "trace",
     "trimmed_mean_of_workers",

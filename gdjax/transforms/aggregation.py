@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from gdjax import trees
+from gdjax import draws, trees
 from gdjax.errors import InvalidValue
 from gdjax.ranges import HalfFraction, NonNegative, Positive, Size
 from gdjax.transformation import transformation
@@ -148,7 +148,7 @@ class DifferentiallyPrivateAggregateState(NamedTuple):
 
 def _first_key(params: Any, key: Any) -> DifferentiallyPrivateAggregateState:
     del params
-    return DifferentiallyPrivateAggregateState(trees.random_key(key))
+    return DifferentiallyPrivateAggregateState(draws.random_key(key))
 
 
 @transformation(init=_first_key)
@@ -190,7 +190,7 @@ def differentially_private_aggregate(
     n = _count("differentially_private_aggregate", updates)
     leaves, treedef = jax.tree.flatten(updates)
     rng_key, *keys = jax.random.split(state.rng_key, len(leaves) + 1)
-    noise = treedef.unflatten(trees.normal(k, g[0]) for k, g in zip(keys, leaves, strict=True))
+    noise = treedef.unflatten(draws.normal(k, g[0]) for k, g in zip(keys, leaves, strict=True))
     scale = l2_norm_clip * noise_multiplier
     if layerwise:
         limit = l2_norm_clip / max(sum(g.size > 0 for g in leaves), 1) ** 0.5

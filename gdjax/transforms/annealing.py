@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from gdjax import trees
+from gdjax import draws, trees
 from gdjax.errors import InvalidValue
 from gdjax.ranges import Positive
 from gdjax.transformation import transformation
@@ -22,7 +22,7 @@ class AcceptByMetropolisState(NamedTuple):
 def _nothing_accepted(params: Any, key: Any) -> AcceptByMetropolisState:
     accepted = jax.tree.map(jnp.asarray, params)
     value = jnp.full((), jnp.inf, trees.compute_dtype(params))
-    return AcceptByMetropolisState(accepted, value, trees.random_key(key))
+    return AcceptByMetropolisState(accepted, value, draws.random_key(key))
 
 
 @transformation(init=_nothing_accepted)

@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from gdjax import trees
+from gdjax import draws, trees
 from gdjax.ranges import Decay, NonNegative, Positive, Steps
 from gdjax.transformation import transformation
 
@@ -24,7 +24,7 @@ class AddNoiseState(NamedTuple):
 
 def _first_noise(params: Any, key: Any) -> AddNoiseState:
     del params
-    return AddNoiseState(jnp.zeros((), jnp.int32), trees.random_key(key))
+    return AddNoiseState(jnp.zeros((), jnp.int32), draws.random_key(key))
 
 
 @transformation(init=_first_noise)
@@ -72,7 +72,7 @@ class LangevinState(NamedTuple):
 
 def _first_key(params: Any, key: Any) -> LangevinState:
     del params
-    return LangevinState(trees.random_key(key))
+    return LangevinState(draws.random_key(key))
 
 
 @transformation(init=_first_key)
@@ -126,7 +126,7 @@ class PreconditionedLangevinState(NamedTuple):
 
 def _first_key_and_squares(params: Any, key: Any) -> PreconditionedLangevinState:
     nu, weight = trees.full_like_real(params, 0), trees.no_weight(params)
-    return PreconditionedLangevinState(trees.random_key(key), nu, weight)
+    return PreconditionedLangevinState(draws.random_key(key), nu, weight)
 
 
 @transformation(init=_first_key_and_squares)
@@ -188,7 +188,7 @@ class PerturbState(NamedTuple):
 
 def _never_perturbed(params: Any, key: Any) -> PerturbState:
     del params
-    return PerturbState(jnp.full((), jnp.iinfo(jnp.int32).max, jnp.int32), trees.random_key(key))
+    return PerturbState(jnp.full((), jnp.iinfo(jnp.int32).max, jnp.int32), draws.random_key(key))
 
 
 @transformation(init=_never_perturbed)
@@ -241,13 +241,13 @@ def perturb_where_stationary(
 def _draw(rng_key: Any, updates: Any) -> tuple[Any, Any]:
     """The next key, and normal noise in the updates' shapes."""
     rng_key, sample = jax.random.split(rng_key)
-    return rng_key, trees.normal_like(sample, updates)
+    return rng_key, draws.normal_like(sample, updates)
 
 
 def _ball(key: Any, updates: Any) -> tuple[jax.Array, Any]:
     """A factor and noise whose product is uniform in the unit ball of all coordinates together."""
     direction, distance = jax.random.split(key)
-    noise = trees.normal_like(direction, updates)
+    noise = draws.normal_like(direction, updates)
     size = sum(x.size for x in jax.tree.leaves(noise))
     # In as many dimensions a radius r has volume r**size.
     radius = jax.random.uniform(distance, dtype=trees.compute_dtype(updates)) ** (1 / max(size, 1))
