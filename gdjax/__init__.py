@@ -5,6 +5,7 @@ from gdjax.binding import Bound, bind
 from gdjax.composition import chain, identity, named_chain
 from gdjax.errors import GdjaxError, InvalidType, InvalidValue, MissingExtra
 from gdjax.inspection import hyperparameters, replace
+from gdjax.lifting import lift
 from gdjax.optimizers import adagrad, adam, adamw, amsgrad, nadam, rmsprop, sgd
 from gdjax.schedules import (
     constant_schedule,
@@ -79,6 +80,7 @@ __all__ = [
     "hyperparameters",
     "identity",
     "join_schedules",
+    "lift",
     "linear_schedule",
     "nadam",
     "named_chain",

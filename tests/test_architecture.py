@@ -22,6 +22,7 @@ LAYERS = (
     "binding",
     "transformation",
     "composition",
+    "lifting",
     "inspection",
     "schedules.base",
     "schedules.single",
