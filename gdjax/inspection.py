@@ -17,7 +17,8 @@ from gdjax.ranges import interval_of
 from gdjax.transformation import GradientTransformation, ScheduledState
 
 _LINKS = ChildKey("", "links")  # of a chain, whose state is that of its links
-_HALVES = (GetAttrKey("init"), GetAttrKey("update"))  # of a pair
+# Of a pair; the last is that of a rule with a schedule.
+_HALVES = (GetAttrKey("init"), GetAttrKey("update"), ChildKey("", "init"))
 
 
 def hyperparameters(optimizer: GradientTransformation, state: Any = None) -> dict[str, Any]:
@@ -120,7 +121,8 @@ def _named(tree: Any, is_leaf: Callable[[Any], bool] | None = None) -> list[tupl
     """Name, key path and value of each leaf of one half of a pair."""
     flat = jax.tree_util.tree_flatten_with_path(tree, is_leaf=is_leaf)[0]
     # What holds both halves of a pair has each hyperparameter twice; it is still one.
-    paths = [tuple(key for key in path if key not in _HALVES) for path, _ in flat]
+    splits = [_split(path) for path, _ in flat]
+    paths = [(*(key for key in outer if key not in _HALVES), *inner) for outer, inner in splits]
     times = Counter(_dotted(path) for path in set(paths))
     return [
         (_dotted(path, positions=times[_dotted(path)] > 1), path, value)

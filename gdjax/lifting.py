@@ -11,9 +11,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
-from jax.core import Tracer
 
-from gdjax import binding, trees
+from gdjax import binding, tracing, trees
 from gdjax.binding import Bound, Schedule, is_schedule
 from gdjax.errors import InvalidType, InvalidValue, nearest
 from gdjax.transformation import GradientTransformation, Update, as_pair, at_step, with_count
@@ -48,8 +47,8 @@ def lift(
         in Python on an argument that is a leaf.
       InvalidValue: ``factory`` has no argument of a name in ``static``.
 
-    >>> lift(optax.contrib.dog)(0.5, eps=1e-6)
-    dog(learning_rate=0.5, reps_rel=1e-06, eps=1e-06, weight_decay=0.0)
+    >>> lift(optax.fromage)(0.5)
+    fromage(learning_rate=0.5, min_norm=1e-06)
     """
     if not callable(factory):
         raise InvalidType(
@@ -152,9 +151,14 @@ class _Half:
     def _update(
         self, arguments: dict[str, Any], updates: Any, state: Any, params: Any, **extra: Any
     ) -> tuple:
-        pair = optax.with_extra_args_support(self.pair(arguments))
-        new_updates, new_state = pair.update(updates, state, params, **extra)
-        return _all_like(new_updates, updates), _all_like(new_state, state)
+        pair = self.pair(arguments)
+        accepted = inspect.signature(pair.update).parameters
+        if not any(p.kind is p.VAR_KEYWORD for p in accepted.values()):
+            extra = {k: v for k, v in extra.items() if k in accepted}
+        # In one dtype, since what a float32 leaf promotes need not fit the rest of Optax's code.
+        wide = jax.tree.map(_widen, (updates, state, params, extra))
+        new_updates, new_state = pair.update(*wide[:3], **wide[3])
+        return _all_like(new_updates, updates, params), _all_like(new_state, state)
 
 
 def _name(factory: Any) -> str:
@@ -170,8 +174,8 @@ def _prepared(what: str, value: Any, parameter: inspect.Parameter) -> Any:
         return jax.tree.map(lambda x: as_pair(what, x), value, is_leaf=_is_node)
     number = isinstance(parameter.default, (int, float)) and not isinstance(parameter.default, bool)
     if any(word in str(parameter.annotation) for word in ("Callable", "Schedule")):
-        return jax.tree.map(_as_function, value, is_leaf=_is_node)
-    if number and callable(value):
+        value = jax.tree.map(_as_function, value, is_leaf=_is_node)
+    elif number and callable(value):
         return Schedule.of(value)
     # A Python int where a float may stand would make a second program.
     undecided = parameter.default in (None, parameter.empty)
@@ -201,11 +205,17 @@ def _check_structural(what: str, value: Any, default: Any) -> None:
         raise InvalidType(binding.not_structural(what, value, kind))
 
 
-def _all_like(new: Any, old: Any) -> Any:
-    """The leaves of ``new`` in the dtypes of ``old``; a leaf that is a number would promote."""
-    if jax.tree.structure(new) != jax.tree.structure(old):
-        return new
-    return jax.tree.map(_like, new, old)
+def _widen(x: Any) -> Any:
+    narrow = _is_real(x) and x.dtype.itemsize < 4
+    return jnp.asarray(x, jnp.float32) if narrow else x
+
+
+def _all_like(new: Any, *olds: Any) -> Any:
+    """The leaves of ``new`` in the dtypes of the first of ``olds`` that has its structure."""
+    for old in olds:
+        if jax.tree.structure(new) == jax.tree.structure(old):
+            return jax.tree.map(_like, new, old)
+    return new
 
 
 def _like(new: Any, old: Any) -> Any:
@@ -237,58 +247,15 @@ def _explain(
     rule: _Half,
     attempt: Callable[[dict[str, Any]], Any],
     arguments: dict[str, Any],
-    values: dict[str, Any],
+    leaves: dict[str, Any],
     error: Exception,
 ) -> None:
-    """Raise an error that names the arguments whose value ``attempt`` needs; nothing if none.
-
-    They are found by trying: with one argument traced at a time and numbers for the others.
-    ``values`` holds arguments that are looked at though they are not traced.
-    """
-    names = [k for k, v in arguments.items() if k in values or _is_traced(v)]
-    names = [k for k in names if all(map(_is_number, jax.tree.leaves(arguments[k])))]
+    """Raise an error that names the arguments whose values ``attempt`` needs; nothing if none."""
     defaults = {k: p.default for k, p in inspect.signature(rule.factory).parameters.items()}
-    numbers = arguments | {k: _numbers(arguments[k], defaults[k]) for k in names}
-
-    def works(*traced: str) -> bool:
-        def trial(given: dict[str, Any]) -> tuple:
-            attempt({**numbers, **given})
-            return ()
-
-        try:
-            jax.eval_shape(trial, {k: arguments[k] for k in traced})
-        except Exception:
-            return False
-        return True
-
-    needed = [k for k in names if not works(k)] if names and works() else []
-    if needed:
+    if needed := tracing.needed_values(attempt, arguments, leaves, defaults):
         shown = ", ".join(map(repr, needed))
         raise InvalidType(
             f"{_name(rule.factory)} decides in Python on the value of {shown}, which is a leaf and "
             f"has no value while it is traced; make it structure: "
             f"lift({_name(rule.factory)}, static=({shown},))"
         ) from error
-
-
-def _is_traced(value: Any) -> bool:
-    return any(isinstance(x, Tracer) for x in jax.tree.leaves(value, is_leaf=binding.is_bound))
-
-
-def _is_number(x: Any) -> bool:
-    numbers = (jax.Array, np.ndarray, np.number)
-    return isinstance(x, numbers) and not jnp.issubdtype(x.dtype, jax.dtypes.extended)
-
-
-def _numbers(value: Any, default: Any) -> Any:
-    """Concrete numbers for ``value``: those that it holds, its default, or small ones."""
-    if not _is_traced(value):
-        return jax.tree.map(np.asarray, value)
-    same = jax.tree.structure(value) == jax.tree.structure(default)
-    if same and binding.is_numeric(default) and not isinstance(default, (bool, str)):
-        return default
-
-    def small(x: Any) -> Any:
-        return np.full(x.shape, 0.5 if jnp.issubdtype(x.dtype, jnp.floating) else 1, x.dtype)[()]
-
-    return jax.tree.map(small, value)

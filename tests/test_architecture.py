@@ -22,6 +22,7 @@ LAYERS = (
     "binding",
     "transformation",
     "composition",
+    "tracing",
     "lifting",
     "inspection",
     "schedules.base",
