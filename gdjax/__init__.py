@@ -5,6 +5,7 @@ from gdjax.binding import Bound, bind
 from gdjax.composition import chain, identity, named_chain
 from gdjax.errors import GdjaxError, InvalidType, InvalidValue, MissingExtra
 from gdjax.inspection import hyperparameters, replace
+from gdjax.interop import from_optax_state
 from gdjax.lifting import lift
 from gdjax.optimizers import adagrad, adam, adamw, amsgrad, nadam, rmsprop, sgd
 from gdjax.schedules import (
@@ -77,6 +78,7 @@ __all__ = [
     "constant_schedule",
     "cosine_decay_schedule",
     "exponential_decay",
+    "from_optax_state",
     "hyperparameters",
     "identity",
     "join_schedules",

@@ -69,7 +69,16 @@ class Update(Bound):
             )
         count, inner_state = state if self.scheduled else (None, state)
         arguments = self.arguments() | at_step(count, self.leaves, trees.compute_dtype(updates))
-        result = self.function(updates, inner_state, params, **arguments, **extra)
+        try:
+            result = self.function(updates, inner_state, params, **arguments, **extra)
+        except AttributeError as error:
+            if error.obj is not inner_state:
+                raise
+            raise InvalidValue(
+                f"{self.name} got a state without {error.name}: {type(inner_state).__name__}; pass "
+                "the state that this transformation's init or last update returned, or convert "
+                "Optax's with gdjax.from_optax_state"
+            ) from None
         if not (isinstance(result, tuple) and len(result) == 2):
             raise InvalidType(f"{self.name} must return (updates, state), got {type(result)}")
         updates, inner_state = result

@@ -33,6 +33,8 @@ LAYERS = (
     "transforms",
     "optimizers.*",
     "optimizers",
+    "interop.*",
+    "interop",
     "task",
     "training",
     "sweep.space",
