@@ -122,11 +122,17 @@ class Factory(NamedTuple):
     @property
     def per_example(self) -> bool:
         """Whether it takes one gradient an example, along a leading axis."""
-        return "l2_norm_clip" in _parameters(self.function)
+        return "l2_norm_clip" in parameters(self.function)
 
     def arguments(self, i: int = 0) -> dict[str, Any]:
         """The i-th of a few values of every argument that is a number or has no default."""
         return dict(_arguments(self.function, i))
+
+    def defaults(self) -> dict[str, Any]:
+        """The same, with the defaults of those that have one that is not None."""
+        absent = (inspect.Parameter.empty, None)
+        given = {k: p.default for k, p in parameters(self.function).items()}
+        return {k: v if given[k] in absent else given[k] for k, v in self.arguments().items()}
 
     def numbers(self) -> tuple[str, ...]:
         """Names of the numeric arguments, trees of numbers among them."""
@@ -168,7 +174,7 @@ def run(pair: Any, factory: Factory, dtype: Any = float) -> Any:
 def _run(pair: Any, factory: Factory, names: tuple[str, ...], dtype: Any) -> Any:
     slopes = {k: jnp.asarray(SLOPES[k], dtype) for k in names}
     params: Any = {k: jnp.asarray(START[k], dtype) for k in names}
-    if "fast_optimizer" in _parameters(factory.function):
+    if "fast_optimizer" in parameters(factory.function):
         params = optax.LookaheadParams.init_synced(params)
     accepted = inspect.signature(pair.update).parameters
     takes_any = any(p.kind is p.VAR_KEYWORD for p in accepted.values())
@@ -208,13 +214,14 @@ def _trained(factory: Factory) -> tuple[str, ...]:
     return ()
 
 
-def _parameters(function: Callable[..., Any]) -> dict[str, inspect.Parameter]:
+def parameters(function: Callable[..., Any]) -> dict[str, inspect.Parameter]:
+    """Its parameters by name."""
     return dict(inspect.signature(function).parameters)
 
 
 def _makes_a_pair(factory: Factory) -> bool:
     returns = inspect.signature(factory.function).return_annotation
-    kinds = {p.kind for p in _parameters(factory.function).values()}
+    kinds = {p.kind for p in parameters(factory.function).values()}
     if "Callable" in str(returns) or inspect.Parameter.VAR_POSITIONAL in kinds:
         return False  # a factory of factories; a chain, which has no hyperparameters of its own
     annotated = "GradientTransformation" in str(returns)
@@ -234,7 +241,7 @@ def _makes_a_pair(factory: Factory) -> bool:
 
 
 def _arguments(function: Callable[..., Any], i: int) -> Iterator[tuple[str, Any]]:
-    for name, parameter in _parameters(function).items():
+    for name, parameter in parameters(function).items():
         default = parameter.default
         if _is_number(default):
             yield name, _near(default, i)
