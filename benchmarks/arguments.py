@@ -104,10 +104,7 @@ def rows(factory: Factory) -> list[harness.Row]:
     lifted = functools.partial(_called, factory.lifted(), kept)
     in_optax = verdicts(factory.function, factory, names)
     in_lift = verdicts(lifted, factory, [k for k in names if k not in static])
-    try:
-        in_gdjax = verdicts(functools.partial(_native, native), factory, known)
-    except Exception:
-        in_gdjax = dict.fromkeys(known, "---")
+    in_gdjax = verdicts(functools.partial(_native, native), factory, known) if native else {}
     return [
         {
             "factory": str(factory),
