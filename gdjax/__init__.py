@@ -5,6 +5,8 @@ from gdjax.binding import Bound, bind
 from gdjax.composition import chain, identity, named_chain
 from gdjax.errors import GdjaxError, InvalidType, InvalidValue, MissingExtra
 from gdjax.inspection import hyperparameters, replace
+from gdjax.interop import from_optax_state
+from gdjax.lifting import lift
 from gdjax.optimizers import (
     adabelief,
     adadelta,
@@ -241,6 +243,7 @@ __all__ = [
     "ema_params",
     "exponential_decay",
     "freeze",
+    "from_optax_state",
     "fromage",
     "geometric_median_of_workers",
     "gradual_unfreezing",
@@ -255,6 +258,7 @@ __all__ = [
     "langevin_step",
     "lars",
     "leftover_decay_schedule",
+    "lift",
     "limit_unit_norm",
     "linear_onecycle_schedule",
     "linear_schedule",
