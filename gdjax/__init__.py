@@ -4,6 +4,7 @@ from gdjax import problems, report
 from gdjax.binding import Bound, bind
 from gdjax.composition import chain, identity, named_chain
 from gdjax.errors import GdjaxError, InvalidType, InvalidValue, MissingExtra
+from gdjax.estimators import evolution_strategies, parameter_shift, spsa
 from gdjax.inspection import hyperparameters, replace
 from gdjax.optimizers import adagrad, adam, adamw, amsgrad, nadam, rmsprop, sgd
 from gdjax.schedules import (
@@ -75,6 +76,7 @@ __all__ = [
     "clip_by_global_norm",
     "constant_schedule",
     "cosine_decay_schedule",
+    "evolution_strategies",
     "exponential_decay",
     "hyperparameters",
     "identity",
@@ -82,6 +84,7 @@ __all__ = [
     "linear_schedule",
     "nadam",
     "named_chain",
+    "parameter_shift",
     "piecewise_constant_schedule",
     "polynomial_schedule",
     "problems",
@@ -99,6 +102,7 @@ __all__ = [
     "scale_by_stddev",
     "schedule",
     "sgd",
+    "spsa",
     "sweep",
     "trace",
     "train",

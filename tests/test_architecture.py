@@ -20,6 +20,7 @@ LAYERS = (
     "ranges",
     "trees",
     "binding",
+    "estimators",
     "transformation",
     "composition",
     "inspection",
