@@ -7,6 +7,7 @@ import textwrap
 import pytest
 
 ROOT = pathlib.Path(__file__).parents[1]
+DOCUMENTS = ["README.md", ".github/CONTRIBUTING.md", ".github/docs/coming-from-elsewhere.md"]
 
 
 def blocks(document: str) -> list[str]:
@@ -15,7 +16,7 @@ def blocks(document: str) -> list[str]:
     return [textwrap.dedent(code) for _, code in found]
 
 
-@pytest.mark.parametrize("document", ["README.md", ".github/CONTRIBUTING.md"])
+@pytest.mark.parametrize("document", DOCUMENTS)
 def test_code_blocks_run_one_after_another(document, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     names = {"__name__": document}
@@ -27,7 +28,7 @@ def test_code_blocks_run_one_after_another(document, tmp_path, monkeypatch):
             value()
 
 
-@pytest.mark.parametrize("document", ["README.md", ".github/CONTRIBUTING.md"])
+@pytest.mark.parametrize("document", DOCUMENTS)
 def test_links_lead_to_files(document):
     text = (ROOT / document).read_text()
     assert "@@" not in text
