@@ -4,9 +4,8 @@ from gdjax import problems, report
 from gdjax.binding import Bound, bind
 from gdjax.composition import chain, identity, named_chain
 from gdjax.errors import GdjaxError, InvalidType, InvalidValue, MissingExtra
+from gdjax.estimators import evolution_strategies, parameter_shift, spsa
 from gdjax.inspection import hyperparameters, replace
-from gdjax.interop import from_optax_state
-from gdjax.lifting import lift
 from gdjax.optimizers import (
     adabelief,
     adadelta,
@@ -241,9 +240,9 @@ __all__ = [
     "dynamic_loss_scale",
     "ema",
     "ema_params",
+    "evolution_strategies",
     "exponential_decay",
     "freeze",
-    "from_optax_state",
     "fromage",
     "geometric_median_of_workers",
     "gradual_unfreezing",
@@ -258,7 +257,6 @@ __all__ = [
     "langevin_step",
     "lars",
     "leftover_decay_schedule",
-    "lift",
     "limit_unit_norm",
     "linear_onecycle_schedule",
     "linear_schedule",
@@ -279,6 +277,7 @@ __all__ = [
     "novograd",
     "optimistic_adam_v2",
     "optimistic_gradient_descent",
+    "parameter_shift",
     "partition",
     "perturb_where_stationary",
     "piecewise_constant_schedule",
@@ -344,6 +343,7 @@ __all__ = [
     "slow_params",
     "sm3",
     "soft_threshold",
+    "spsa",
     "step_decay_schedule",
     "sweep",
     "trace",

@@ -22,6 +22,7 @@ LAYERS = (
     "draws",
     "subtrees",
     "binding",
+    "estimators",
     "transformation",
     "gating",
     "composition",
