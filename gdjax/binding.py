@@ -125,7 +125,7 @@ class Schedule(Bound):
             return cls(function.function, function.leaves, function.structure, function.label)
         if jax.tree_util.all_leaves([function]):
             return cls(function)
-        return cls(_call, {"schedule": _as_leaves(function, None)})
+        return cls(_call, {"schedule": as_leaves(function, None)})
 
 
 def bind(function: Callable[..., Any], /, **hyperparameters: Any) -> Bound:
@@ -164,14 +164,11 @@ def bind(function: Callable[..., Any], /, **hyperparameters: Any) -> Bound:
             check_range(f"{name}: {key}", value, size)
             structure[key] = int(value)
         elif size or (flag and is_numeric(value)):
-            raise InvalidType(
-                f"{name}: {key} is structural (it decides what is computed), got {_show(value)}; "
-                f"pass a Python {'int' if size else type(default).__name__}. To compare several "
-                "in a sweep make each a family: {'a': lambda ...: ..., 'b': lambda ...: ...}"
-            )
+            kind = "int" if size else type(default).__name__
+            raise InvalidType(not_structural(f"{name}: {key}", value, kind))
         elif is_numeric(value):
             integer = interval.integer if interval else isinstance(default, int)
-            leaves[key] = _as_leaves(value, integer if known else None)
+            leaves[key] = as_leaves(value, integer if known else None)
             if interval:
                 check_range(f"{name}: {key}", leaves[key], interval)
         elif interval and given:
@@ -179,7 +176,7 @@ def bind(function: Callable[..., Any], /, **hyperparameters: Any) -> Bound:
         elif isinstance(default, bool) and not isinstance(value, (bool, np.bool_)):
             raise InvalidType(f"{name}: {key} must be True or False, got {value!r}")
         else:
-            structure[key] = _as_structure(name, key, value)
+            structure[key] = as_structure(name, key, value)
     return Bound(function, leaves, structure)
 
 
@@ -211,7 +208,7 @@ def factory(
             call = signature.bind(*args, **kwargs)
         except TypeError as error:
             names = ", ".join(signature.parameters)
-            raise InvalidType(f"{rule.__name__}({names}): {error}") from None
+            raise InvalidType(f"{Bound(rule).name}({names}): {error}") from None
         call.apply_defaults()
         return make(call.arguments)
 
@@ -246,7 +243,15 @@ def is_numeric(value: Any) -> bool:
     return bool(leaves) and all(isinstance(x, numbers) and not isinstance(x, bool) for x in leaves)
 
 
-def _as_leaves(value: Any, integer: bool | None) -> Any:
+def not_structural(what: str, value: Any, kind: str) -> str:
+    """What an error says of an array where a Python value of some kind must stand."""
+    got = f"{what} is structural (it decides what is computed), got {_show(value)}; pass a Python "
+    families = "{'a': lambda ...: ..., 'b': lambda ...: ...}"
+    return f"{got}{kind}. To compare several in a sweep make each a family: {families}"
+
+
+def as_leaves(value: Any, integer: bool | None) -> Any:
+    """A number or a tree of them as it is bound, whole numbers as ``integer`` says."""
     return jax.tree.map(
         lambda x: x if is_bound(x) else _as_array(x, integer), value, is_leaf=is_bound
     )
@@ -269,7 +274,8 @@ def _as_array(x: Any, integer: bool | None) -> Any:
     return x.astype(jax.dtypes.canonicalize_dtype(int if integer else float))[()]
 
 
-def _as_structure(name: str, key: str, value: Any) -> Hashable:
+def as_structure(name: str, key: str, value: Any) -> Hashable:
+    """A structural argument as it is bound: hashable."""
     try:
         hash(value)
         return value

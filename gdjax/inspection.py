@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.core import Tracer
-from jax.tree_util import DictKey, SequenceKey
+from jax.tree_util import DictKey, GetAttrKey, SequenceKey
 
 from gdjax import binding
 from gdjax.binding import Bound, ChildKey, is_schedule
@@ -17,6 +17,8 @@ from gdjax.ranges import interval_of
 from gdjax.transformation import GradientTransformation, ScheduledState
 
 _LINKS = ChildKey("", "links")  # of a chain, whose state is that of its links
+# Of a pair; the last is that of a rule with a schedule.
+_HALVES = (GetAttrKey("init"), GetAttrKey("update"), ChildKey("", "init"))
 
 
 def hyperparameters(optimizer: GradientTransformation, state: Any = None) -> dict[str, Any]:
@@ -75,7 +77,7 @@ def replace(optimizer: GradientTransformation, /, **changes: Any) -> GradientTra
     chain(identity(), scale_by_learning_rate(learning_rate=0.2))
     """
     _check_kind(optimizer)
-    names = [name for name, _, _ in _named(optimizer.update)]
+    names = list(dict.fromkeys(name for name, _, _ in _named(optimizer.update)))
     new = {_resolve(key, names): (key, value) for key, value in changes.items()}
     if len(new) < len(changes):
         raise InvalidValue(f"two of {', '.join(changes)} name one hyperparameter; leave one out")
@@ -118,11 +120,13 @@ def _check_kind(optimizer: Any) -> None:
 def _named(tree: Any, is_leaf: Callable[[Any], bool] | None = None) -> list[tuple[str, tuple, Any]]:
     """Name, key path and value of each leaf of one half of a pair."""
     flat = jax.tree_util.tree_flatten_with_path(tree, is_leaf=is_leaf)[0]
-    names = [_dotted(path) for path, _ in flat]
-    times = Counter(names)
+    # What holds both halves of a pair has each hyperparameter twice; it is still one.
+    splits = [_split(path) for path, _ in flat]
+    paths = [(*(key for key in outer if key not in _HALVES), *inner) for outer, inner in splits]
+    times = Counter(_dotted(path) for path in set(paths))
     return [
-        (_dotted(path, positions=times[name] > 1), path, value)
-        for name, (path, value) in zip(names, flat, strict=True)
+        (_dotted(path, positions=times[_dotted(path)] > 1), path, value)
+        for path, (_, value) in zip(paths, flat, strict=True)
     ]
 
 

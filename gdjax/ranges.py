@@ -5,12 +5,16 @@ the error message prints, what ``help`` shows, and from which values the conform
 """
 
 import functools
+import itertools
 import math
 import typing
 from collections.abc import Callable
 from typing import Annotated, Any, NamedTuple
 
 import numpy as np
+from jax.core import Tracer
+
+from gdjax.errors import InvalidValue
 
 _type_hints = functools.lru_cache(maxsize=1024)(typing.get_type_hints)
 
@@ -53,6 +57,8 @@ Decay = Annotated[Any, Interval(0, 1)]
 DecayOrSum = Annotated[Any, Interval(0, 1, includes_high=True)]
 WholeNumber = Annotated[Any, Interval(-math.inf, math.inf, includes_low=False, integer=True)]
 Fraction = Annotated[Any, Interval(0, 1)]
+HalfFraction = Annotated[Any, Interval(0, 0.5)]
+PositiveFraction = Annotated[Any, Interval(0, 1, includes_low=False)]
 Steps = Annotated[Any, Interval(0, math.inf, integer=True)]
 PositiveSteps = Annotated[Any, Interval(1, math.inf, integer=True)]
 # Of an array's axis, of a block: it decides over shapes, so it is structure and never a leaf.
@@ -68,3 +74,17 @@ def interval_of(function: Callable[..., Any], name: str) -> Interval | None:
     options = (hint, *typing.get_args(hint))
     metadata = [m for option in options for m in getattr(option, "__metadata__", ())]
     return next((m for m in metadata if isinstance(m, Interval)), None)
+
+
+def in_order(*numbers: Any) -> bool:
+    """Whether concrete numbers never decrease; tracers pass."""
+    if any(isinstance(number, Tracer) for number in numbers):
+        return True
+    return all(bool(np.all(a <= b)) for a, b in itertools.pairwise(numbers))
+
+
+def check_choice(what: str, value: Any, choices: tuple[str, ...]) -> None:
+    """Raise where a structural ``value`` is none of ``choices``."""
+    if value not in choices:
+        names = ", ".join(map(repr, choices))
+        raise InvalidValue(f"{what} must be one of {names}, got {value!r}")

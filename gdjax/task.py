@@ -15,7 +15,7 @@ from gdjax.errors import GdjaxError, InvalidType, InvalidValue
 
 @functools.partial(
     jax.tree_util.register_dataclass,
-    data_fields=["init", "loss", "batch", "evaluate"],
+    data_fields=["init", "loss", "batch", "evaluate", "value_and_grad"],
     meta_fields=["objective", "mode"],
 )
 @dataclasses.dataclass(frozen=True)
@@ -35,6 +35,10 @@ class Task:
         None where there is nothing to measure.
       objective: name of the metric that ranks results: ``"loss"`` or one of the metrics.
       mode: whether less (``"min"``) or more (``"max"``) of the objective is better.
+      value_and_grad: what takes the gradient: ``jax.value_and_grad``, or an estimator such as
+        :func:`gdjax.spsa` for a loss without a useful derivative, ``bind(gdjax.spsa,
+        sigma=0.01)`` to set its numbers. It gets the loss and ``has_aux=True``; what it returns
+        gets the parameters and a PRNG key as keyword ``key``.
 
     >>> task = Task(
     ...     init=lambda key: jnp.ones(2),
@@ -51,9 +55,10 @@ class Task:
     evaluate: Callable[[Any], dict[str, Any]] | None = None
     objective: str = "loss"
     mode: Literal["min", "max"] = "min"
+    value_and_grad: Callable[..., Any] = jax.value_and_grad
 
     def __post_init__(self):
-        for name in ("init", "loss", "batch", "evaluate"):
+        for name in ("init", "loss", "batch", "evaluate", "value_and_grad"):
             function = getattr(self, name)
             if callable(function) and jax.tree_util.all_leaves([function]):
                 object.__setattr__(self, name, Bound(function))
@@ -71,7 +76,7 @@ class Task:
           InvalidValue: a loss that is not a scalar, data with NaN, an objective that is not
             measured, a name that is used twice.
         """
-        for name in ("init", "loss", "batch", "evaluate"):
+        for name in ("init", "loss", "batch", "evaluate", "value_and_grad"):
             optional = name == "evaluate" and self.evaluate is None
             if not callable(getattr(self, name)) and not optional:
                 raise InvalidType(f"Task.{name} must be a function, got {getattr(self, name)!r}")

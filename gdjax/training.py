@@ -80,13 +80,16 @@ def advance(
     update = optax.with_extra_args_support(optimizer).update
 
     def one_step(run: Run, _: None) -> tuple[Run, dict[str, jax.Array]]:
-        batch_key, loss_key = jax.random.split(jax.random.fold_in(run.key, run.step))
+        step_key = jax.random.fold_in(run.key, run.step)
+        batch_key, loss_key, gradient_key = jax.random.split(step_key, 3)
         batch = task.batch(batch_key, run.step)
 
-        def loss_fn(params: Any) -> tuple[Any, dict]:
+        def loss_fn(params: Any, key: Any = None) -> tuple[Any, dict]:
+            del key  # an estimator draws from it; jax.value_and_grad hands it on
             return task.loss_and_metrics(params, batch, loss_key)
 
-        (loss, metrics), grad = jax.value_and_grad(loss_fn, has_aux=True)(run.params)
+        value_and_grad = task.value_and_grad(loss_fn, has_aux=True)
+        (loss, metrics), grad = value_and_grad(run.params, key=gradient_key)
         extra = {"value": loss, "grad": grad, "value_fn": lambda params: loss_fn(params)[0]}
         updates, state = update(grad, run.state, run.params, **extra)
         params = optax.apply_updates(run.params, updates)

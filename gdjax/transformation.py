@@ -68,8 +68,17 @@ class Update(Bound):
                 "that this transformation's init or last update returned"
             )
         count, inner_state = state if self.scheduled else (None, state)
-        arguments = self.arguments() | _at(count, self.leaves, trees.compute_dtype(updates))
-        result = self.function(updates, inner_state, params, **arguments, **extra)
+        arguments = self.arguments() | at_step(count, self.leaves, trees.compute_dtype(updates))
+        try:
+            result = self.function(updates, inner_state, params, **arguments, **extra)
+        except AttributeError as error:
+            if error.obj is not inner_state:
+                raise
+            raise InvalidValue(
+                f"{self.name} got a state without {error.name}: {type(inner_state).__name__}; pass "
+                "the state that this transformation's init or last update returned, or convert "
+                "Optax's with gdjax.from_optax_state"
+            ) from None
         if not (isinstance(result, tuple) and len(result) == 2):
             raise InvalidType(f"{self.name} must return (updates, state), got {type(result)}")
         updates, inner_state = result
@@ -140,16 +149,20 @@ def transformation(
                 {k: v for k, v in bound.structure.items() if k in for_init},
                 name,
             )
-            if update.scheduled:
-                start = Bound(_init_scheduled, {"init": start})
-            return GradientTransformation(start, update)
+            return with_count(start, update)
 
         return binding.factory(rule, signature, make)
 
     return decorate
 
 
-def _at(count: Any, leaves: dict[str, Any], dtype: np.dtype) -> dict[str, Any]:
+def with_count(init: Bound, update: Update) -> GradientTransformation:
+    """The pair of two halves; its state holds a count where a hyperparameter is a schedule."""
+    start = Bound(_init_scheduled, {"init": init}) if update.scheduled else init
+    return GradientTransformation(start, update)
+
+
+def at_step(count: Any, leaves: dict[str, Any], dtype: np.dtype) -> dict[str, Any]:
     """Hyperparameters at a step, real ones in the dtype in which the rule computes."""
 
     def value(leaf: Any) -> Any:
@@ -219,5 +232,5 @@ def _foreign(updates: Any, state: Any, params: Any, update: Any, takes_extra: bo
 
 def _init_scheduled(params: Any, init: Bound) -> ScheduledState:
     count = jnp.zeros((), jnp.int32)
-    leaves = _at(count, init.leaves, trees.compute_dtype(params))
+    leaves = at_step(count, init.leaves, trees.compute_dtype(params))
     return ScheduledState(count, init.function(params, **init.arguments() | leaves))

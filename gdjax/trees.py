@@ -27,6 +27,11 @@ def compute_dtype(*trees: Any) -> np.dtype:
     return np.dtype(jnp.finfo(jnp.result_type(jnp.float32, *dtypes)).dtype)
 
 
+def wide_dtype(x: Any) -> np.dtype:
+    """The dtype of an array, or float32 where that is narrower."""
+    return jnp.promote_types(jnp.result_type(x), jnp.float32)
+
+
 def map_leaves(leaf: Callable[..., Any], *trees: Any, given: tuple[Any, ...] = ()) -> Any:
     """Apply ``leaf`` to corresponding leaves; every tree passed by position comes back.
 
@@ -63,58 +68,36 @@ def map_leaves(leaf: Callable[..., Any], *trees: Any, given: tuple[Any, ...] = (
     return results if len(trees) > 1 else results[0]
 
 
-def map_prefix(what: str, subtree: Callable[..., Any], prefix: Any, *trees: Any) -> Any:
-    """Apply ``subtree`` to each leaf of ``prefix`` and what hangs there in each of ``trees``.
+def select(which: Any, new: Any, old: Any) -> Any:
+    """``new`` where the scalar ``which`` is true, else ``old``, in the dtypes of ``old``.
 
-    Raises:
-      InvalidValue: ``prefix``, called ``what``, is not a prefix of the trees.
+    >>> select(jnp.array(False), {"w": jnp.ones(1)}, {"w": jnp.zeros(1)})
+    {'w': Array([0.], dtype=float32)}
     """
-    try:
-        return jax.tree.map(subtree, prefix, *trees)
-    except ValueError as error:
-        if isinstance(error, InvalidValue):
-            raise
-        raise InvalidValue(
-            f"{what} does not fit the parameters; pass a tree of their structure or a prefix of it"
-            f"\n  {what}: {jax.tree.structure(prefix)}\n  parameters: "
-            f"{jax.tree.structure(trees[-1])}"
-        ) from None
+    return jax.tree.map(lambda x, y: jnp.where(which, x, y).astype(jnp.result_type(y)), new, old)
 
 
-def map_chosen(mask: Any, change: Callable[..., Any], updates: Any, params: Any) -> Any:
-    """``change(updates, params)`` where ``mask`` is true, the updates as they are elsewhere.
-
-    Args:
-      mask: a tree of bools, of the parameters' structure or a prefix of it, or a function from
-        the parameters to one. All is chosen where None.
-      change: function of two subtrees.
-      updates: a tree.
-      params: a tree of its structure.
-    """
-    chosen = mask(params) if callable(mask) else (True if mask is None else mask)
-    return map_prefix("mask", lambda c, u, p: change(u, p) if c else u, chosen, updates, params)
+def all_finite(tree: Any) -> jax.Array:
+    """Whether no element of any leaf is NaN or infinite."""
+    finite = [jnp.all(jnp.isfinite(x)) for x in jax.tree.leaves(tree)]
+    return functools.reduce(jnp.logical_and, finite, jnp.array(True))
 
 
-def pack(kind: Callable[..., Any], *trees: Any) -> Any:
-    """Corresponding leaves of ``trees`` together, as named tuples of a ``kind``.
-
-    So a rule keeps what is not of the update's shape, which :func:`map_leaves` would refuse.
-    """
-    return jax.tree.map(kind, *trees)
-
-
-def unpack(kind: Any, tree: Any) -> list:
-    """What :func:`pack` put together: a tree for each field."""
-
-    def field(i: int) -> Any:
-        return jax.tree.map(lambda x: x[i], tree, is_leaf=lambda x: isinstance(x, kind))
-
-    return [field(i) for i in range(len(kind._fields))]
+def widen(tree: Any) -> Any:
+    """The arrays in at least float32."""
+    return jax.tree.map(_widen, tree)
 
 
 def zeros_like(tree: Any, dtype: Any = None) -> Any:
     """Zeros of the shapes in ``tree``, of ``dtype`` or of the leaves' own, never weakly typed."""
     return full_like(tree, 0, dtype)
+
+
+def copy(tree: Any, dtype: Any = None) -> Any:
+    """The arrays again, of ``dtype`` or of their own: buffers that may be donated beside them."""
+    return jax.tree.map(
+        lambda x: _cast(jnp.array(x, copy=True), x if dtype is None else jnp.zeros((), dtype)), tree
+    )
 
 
 def full_like(tree: Any, value: Any, dtype: Any = None) -> Any:
@@ -173,17 +156,20 @@ def _sqrt_jvp(primals: tuple, tangents: tuple) -> tuple[jax.Array, jax.Array]:
 def divide(x: Any, y: Any) -> jax.Array:
     """``x / y`` whose derivative needs no ``1 / y**2``, which may leave float32 where ``x`` is 0.
 
+    It multiplies by ``1 / y``: XLA would divide every element, and not fuse it, where ``y`` is
+    the smaller array.
+
     >>> float(jax.grad(divide, argnums=1)(0.0, 1e-30))
     -0.0
     """
-    return x / y
+    return x * (1 / y)
 
 
 @divide.defjvp
 def _divide_jvp(primals: tuple, tangents: tuple) -> tuple[jax.Array, jax.Array]:
     (x, y), (x_dot, y_dot) = primals, tangents
     quotient = divide(x, y)
-    return quotient, (x_dot - quotient * y_dot) / y
+    return quotient, (x_dot - quotient * y_dot) * (1 / y)
 
 
 def global_norm(tree: Any) -> jax.Array:
@@ -213,33 +199,6 @@ def unit_norm(x: jax.Array) -> jax.Array:
     return sqrt(jnp.sum(abs_sq(x), axis=axes, keepdims=True))
 
 
-def normal_like(key: jax.Array, tree: Any) -> Any:
-    """Independent standard normal numbers in the shapes of ``tree``, in at least float32.
-
-    The numbers are those of ``optax.tree.random_like`` where leaves have at least 32 bits.
-
-    Raises:
-      InvalidType: a leaf is complex.
-    """
-    refuse_complex("noise", tree)
-    leaves, treedef = jax.tree.flatten(tree)
-    keys = jax.random.split(key, len(leaves)) if leaves else ()
-    return treedef.unflatten(
-        jax.random.normal(k, jnp.shape(x), jnp.promote_types(jnp.result_type(x), jnp.float32))
-        for k, x in zip(keys, leaves, strict=True)
-    )
-
-
-def random_key(key: Any) -> jax.Array:
-    """A PRNG key from a key or from a seed, an integer.
-
-    A seed gives raw key data, which is saved like any array; a key is taken as it is.
-    """
-    if jnp.issubdtype(jnp.result_type(key), jax.dtypes.prng_key) or jnp.ndim(key):
-        return key
-    return jax.random.PRNGKey(key)
-
-
 def refuse_complex(what: str, tree: Any) -> None:
     """Raise InvalidType where a leaf is complex: ``what`` then makes no sense."""
     if any(jnp.iscomplexobj(x) for x in jax.tree.leaves(tree)):
@@ -265,7 +224,7 @@ def _cast(new: Any, old: Any) -> jax.Array:
 
 
 def _widen(x: Any) -> jax.Array:
-    return jnp.asarray(x, jnp.promote_types(jnp.result_type(x), jnp.float32))
+    return jnp.asarray(x, wide_dtype(x))
 
 
 def _flatten_like(reference: Any, treedef: Any, tree: Any) -> list:

@@ -10,6 +10,7 @@ evidence and traffic (8, 9).
 import functools
 import inspect
 import io
+from collections.abc import Iterator
 from typing import Any
 
 import jax
@@ -26,6 +27,7 @@ KINDS = discovery.KINDS
 each = discovery.each
 
 behave = jax.jit(runs.behave)
+storm = jax.jit(runs.storm)
 behave_together = jax.jit(jax.vmap(runs.behave))
 
 
@@ -120,7 +122,9 @@ def test_one_program_for_all_kinds_of_numbers(case: Case):
         if interval:
             forms = (*forms, float, np.float32, np.float64)
         if interval and not interval.integer:
-            whole = next(n for n in (0, 1) if interval.contains(n))
+            whole = next(filter(interval.contains, range(100)), None)
+            if whole is None:  # between 0 and 1
+                continue
             forms = (*forms, jnp.float32, _weak)
         for form in forms:
             assert runs.types(case.make(**{name: form(whole)})) == expected, (name, form)
@@ -144,15 +148,28 @@ def test_vmap_is_a_loop(case: Case):
         # Two programs, so XLA may fuse and contract differently: some units in the last place
         # (1.2e-7) of each operation, relative to the largest number where terms cancel.
         stack = jax.tree.map(lambda *x: jnp.stack(x), *alone)
-        runs.assert_close(together, stack, rtol=2e-6, atol=2e-7)
-        if not _differ(alone):  # a floor of the parameters shows where they begin at 0
-            at_zero = jax.tree.map(np.zeros_like, runs.PARAMS)
-            alone = [behave(case.make(**{name: value}), at_zero) for value in values]
-        assert _differ(alone), f"{name} changes nothing"
+        largest = max(1.0, runs.largest(stack)) if case.holds_params else 1.0
+        runs.assert_close(together, stack, rtol=2e-6, atol=2e-7 * largest)
+        assert any(map(_differ, _outcomes(case, name, alone))), f"{name} changes nothing"
 
 
-def _differ(runs: list) -> bool:
-    return len({str(jax.tree.leaves(run)) for run in runs}) > 1
+def _outcomes(case: Case, name: str, usual: list) -> Iterator[list]:
+    """Of different values: in the usual run, and where else they may show."""
+    yield usual
+    # A floor of the parameters shows where they begin at 0.
+    at_zero = jax.tree.map(np.zeros_like, runs.PARAMS)
+    yield [behave(case.make(**{name: case.values(i)[name]}), at_zero) for i in range(3)]
+    # What is only compared, or of which only the sign is used, may decide nothing between
+    # neighbours: then it does between its default, the first of them, and no past at all.
+    defaults = case.defaults()
+    apart = [defaults[name], case.values()[name], *([0.0] if name in case.decays else [])]
+    yield [behave(case.make({**defaults, name: value})) for value in apart]
+    # What reads on, or waits for what is not finite.
+    yield [storm(case.make(**{name: case.values(i)[name]})) for i in range(3)]
+
+
+def _differ(outcomes: list) -> bool:
+    return len({str(jax.tree.leaves(outcome)) for outcome in outcomes}) > 1
 
 
 def _make_with(case: Case, name: str, value: Any) -> Any:
@@ -191,7 +208,7 @@ def _derivatives(objective: Any) -> Any:
     return derivatives
 
 
-@each(*KINDS, where=lambda case: case.numbers)
+@each(*KINDS, where=lambda case: case.reals)
 def test_derivatives_are_finite(case: Case):
     """At generic values and at the defaults, with a coordinate whose gradient is always 0."""
     objective, generic = _objective(case, case.values())
@@ -203,7 +220,7 @@ def test_derivatives_are_finite(case: Case):
 
 # Storing a moment in a narrower dtype makes the run a step function of its hyperparameters: its
 # difference quotients are not what is meant by its derivative.
-@each(*KINDS, where=lambda case: case.numbers and not case.rounds)
+@each(*KINDS, where=lambda case: case.reals and not case.rounds)
 def test_derivatives_agree_with_central_differences(case: Case):
     """Where a rule takes signs, both are exactly 0: a step function of its hyperparameters."""
     with runs.enable_x64(True):
@@ -214,10 +231,12 @@ def test_derivatives_agree_with_central_differences(case: Case):
             step = h * x[i] * jnp.eye(x.size)[i]
             return float((value(x + step) - value(x - step)) / (2 * h * x[i]))
 
-        # Richardson's extrapolation: the error is of order h^4, rounding about 1e-12.
+        # Richardson's extrapolation: the error is of order h^4, rounding about 1e-12. Where terms
+        # cancel that do depend on x, all that is left is the rounding of the two values.
         expected = [(4 * central(i, 5e-4) - central(i, 1e-3)) / 3 for i in range(x.size)]
+        rounding = float(jnp.finfo(x.dtype).eps * abs(value(x)) / (5e-4 * jnp.min(jnp.abs(x))))
         for derivative in _derivatives(objective)(x):
-            np.testing.assert_allclose(derivative, expected, rtol=1e-5)
+            np.testing.assert_allclose(derivative, expected, rtol=1e-5, atol=8 * rounding)
 
 
 # 4. dtype, of schedules; of transformations in test_conformance_of_pairs.py -----------------
@@ -226,9 +245,12 @@ def test_derivatives_agree_with_central_differences(case: Case):
 @each("schedule")
 @pytest.mark.parametrize("x64", [False, True])
 def test_schedule_is_a_strong_float(case: Case, x64):
-    """Of the widest float, whatever counts; also of the weak numbers inside a jit."""
+    """Of the widest float, whatever counts; also of the weak numbers inside a jit.
+
+    A size is a whole number: int32.
+    """
     with runs.enable_x64(x64):
-        dtype = jnp.zeros(()).dtype
+        dtype = jnp.int32 if case.name.endswith("_size_schedule") else jnp.zeros(()).dtype
         for count in (3, np.int64(3), jnp.int32(3), jnp.uint32(3)):
             value = case.make()(count)
             assert (value.dtype, value.weak_type, value.shape) == (dtype, False, ())
@@ -271,7 +293,10 @@ def test_round_trip(case: Case):
 
 @each(*KINDS)
 def test_key_paths_name_every_hyperparameter(case: Case):
-    """Each number that was passed is found again under one name, and no other number."""
+    """Each number that was passed is found again under one name, and no other number.
+
+    An optimizer may hand a number on to several links, whose names for it are the same.
+    """
     thing = case.make()
     pair = isinstance(thing, tuple)
     whole = binding.is_schedule if pair else None  # where it is a hyperparameter
@@ -288,7 +313,7 @@ def test_key_paths_name_every_hyperparameter(case: Case):
             for key, number in named.items()
             if np.array_equal(number, np.asarray(value, number.dtype))
         ]
-        assert len(keys) == 1
+        assert len({key.rpartition(".")[2] for key in keys}) == 1
         if case.kind == "transformation":
             assert keys == [f"{case.name}.{name}"]
         if case.kind == "schedule":

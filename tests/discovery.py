@@ -10,71 +10,23 @@ import functools
 import importlib
 import inspect
 import pkgutil
+import re
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from types import ModuleType
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-import optax
 import pytest
 
 import gdjax
-from gdjax import ranges, schedules
+from gdjax import binding, ranges
 from tests import runs
+from tests.vocabulary import OPTIONS, VALUES
 
 KINDS = ("transformation", "optimizer", "schedule")
-
-
-def _joined(i: int) -> list:
-    return [
-        schedules.linear_schedule(0.1 + 0.1 * i, 0.9, 3 + i),
-        schedules.cosine_decay_schedule(0.8 - 0.1 * i, 5 + i, 0.2),
-        schedules.constant_schedule(0.3 + 0.1 * i),
-    ]
-
-
-def not_scalars(params: Any) -> Any:
-    """A mask as users write it; of this module, since its identity is part of the structure."""
-    return jax.tree.map(lambda p: jnp.ndim(p) > 0, params)
-
-
-# Three values of each argument whose range does not say what makes sense. Numbers of one call
-# differ from each other, so that a value shows which argument it came from. The values of one
-# argument have one structure. With steps as here, 24 steps reach every part of a schedule.
-VALUES: dict[str, Callable[[int], Any]] = {
-    "boundaries": lambda i: [5 + i, 11 + i],
-    "boundaries_and_scales": lambda i: {3: 0.5 + 0.1 * i, 9: 0.25 + 0.1 * i},
-    "decay_offset": lambda i: -3 - i,
-    "decay_rate": lambda i: 0.5 + 0.1 * i,
-    "decay_steps": lambda i: 15 + i,
-    "end_value": lambda i: 0.14 + 0.01 * i,
-    "inner": lambda i: gdjax.trace(0.6 + 0.1 * i),
-    "init_value": lambda i: 0.3 + 0.1 * i,
-    "max_learning_rate": lambda i: 0.3 + 0.1 * i,
-    "max_step_size": lambda i: 0.033 - 0.001 * i,
-    "min_scale": lambda i: 1.5 + 0.1 * i,
-    "min_step_size": lambda i: 0.02 + 0.002 * i,
-    "peak_value": lambda i: 0.8 + 0.1 * i,
-    "key": lambda i: 1000 + i,
-    "l1": lambda i: 0.1 + 0.1 * i,
-    "quantile": lambda i: 0.53 + 0.1 * i,
-    "schedules": _joined,
-    "step_offset": lambda i: -3 - i,
-    "step_size_fn": lambda i: gdjax.linear_schedule(0.5 + 0.1 * i, 0.9, 5),
-    "transition_begin": lambda i: 1 + i,
-    "transition_steps": lambda i: 5 + i,
-    "warmup_steps": lambda i: 2 + i,
-}
-
-# Structural arguments: what is tried besides the default.
-OPTIONS: dict[str, tuple] = {
-    "mask": (not_scalars,),
-    "trust_ratio_mask": (not_scalars,),
-    "variant": ("sps+",),
-    "weight_decay_mask": (not_scalars,),
-    "projection": (optax.projections.projection_non_negative, optax.projections.projection_l2_ball),
-}
+TESTS = "\n".join(path.read_text() for path in Path(__file__).parent.rglob("test_*.py"))
 
 
 class Case(NamedTuple):
@@ -126,7 +78,7 @@ class Case(NamedTuple):
         empty = inspect.Parameter.empty
         return {k: v for k, v in self.values().items() if parameters[k].default is empty}
 
-    def make(self, values: dict[str, Any] | None = None, **changes: Any) -> Any:
+    def make(self, values: dict[str, Any] | None = None, /, **changes: Any) -> Any:
         """What the factory makes of ``values`` (the first generic ones) with ``changes``."""
         values = self.values() if values is None else values
         return self.fed(self.factory(**self.structure, **{**values, **changes}))
@@ -137,6 +89,31 @@ class Case(NamedTuple):
         return gdjax.chain(runs.spread(), thing) if aggregates else thing
 
     @property
+    def reals(self) -> bool:
+        """Whether it has a number that is not whole."""
+        leaves = jax.tree.leaves(self.values())
+        return any(jnp.issubdtype(jnp.result_type(x), jnp.floating) for x in leaves)
+
+    @property
+    def composed(self) -> bool:
+        """Whether it is made of transformations, each of which rounds what it hands on."""
+        values = jax.tree.leaves(self.values(), is_leaf=_is_pair)
+        return self.kind == "optimizer" or any(map(_is_pair, values))
+
+    @property
+    def holds_params(self) -> bool:
+        """Whether its state starts as a copy of the parameters.
+
+        Its updates are then differences of parameters, and their rounding is that of those.
+        """
+        if self.kind == "schedule":
+            return False
+        params = runs.cast(runs.PARAMS, float)
+        leaves = jax.tree.leaves(self.make().init(params))
+        numbers = [x for x in leaves if jnp.issubdtype(x.dtype, jnp.number)]
+        return any(jnp.array_equal(x, params["w"].astype(x.dtype)) for x in numbers)
+
+    @property
     def draws(self) -> bool:
         """Whether it draws random numbers."""
         return "key" in self.numbers
@@ -144,8 +121,13 @@ class Case(NamedTuple):
     @property
     def decays(self) -> list[str]:
         """Names of the decay rates."""
-        intervals = {name: self.interval(name) for name in self.numbers}
-        return [name for name, interval in intervals.items() if interval and interval.high == 1]
+        decay = ranges.Interval(0, 1)
+        return [name for name in self.numbers if self.interval(name) == decay]
+
+
+def is_tested(name: str) -> bool:
+    """Whether there is a test of that name: evidence of our own."""
+    return re.search(rf"^def test_{name}\(", TESTS, re.MULTILINE) is not None
 
 
 def factories(kind: str) -> dict[str, Callable[..., Any]]:
@@ -162,11 +144,19 @@ def factories(kind: str) -> dict[str, Callable[..., Any]]:
         if inspect.isfunction(function)
         and not name.startswith("_")
         and function.__module__ == module.__name__
+        and _makes_a_rule(function)
     }
     if kind == "transformation":
         found["identity"] = gdjax.identity  # beside chain
-    found.pop("schedule", None)  # the decorator
     return found
+
+
+def _makes_a_rule(function: Callable[..., Any]) -> bool:
+    """Whether it makes a rule, and does not read a state, say; its annotation tells."""
+    product = inspect.signature(function).return_annotation
+    if product is inspect.Parameter.empty:
+        raise LookupError(f"{function.__name__}: annotate what it returns")
+    return product in (gdjax.GradientTransformation, binding.Schedule)
 
 
 def _modules(home: ModuleType) -> list[ModuleType]:
@@ -229,6 +219,10 @@ def _options(factory: Callable[..., Any], name: str, default: Any) -> tuple:
     if name.startswith("dtype") or name.endswith("dtype"):
         return (jnp.bfloat16,)
     return ()
+
+
+def _is_pair(x: Any) -> bool:
+    return isinstance(x, gdjax.GradientTransformation)
 
 
 def _value(case: Case, name: str, i: int) -> Any:

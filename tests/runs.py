@@ -21,6 +21,8 @@ PARAMS = {"w": np.array([[0.5, -1.0, 0.4], [0.7, -0.3, 0.2]])}
 TWO_LEAVES = {**PARAMS, "b": np.array(0.8)}
 WORKERS = np.array([1.0, 0.5, -0.25, 2.0, 4.0])  # powers of 2, exact in every dtype
 
+STORM = (1.0, *[float("inf")] * 8, 1.0)
+
 COUNTS = 24  # steps at which a schedule is looked at
 
 enable_x64 = jax.enable_x64 if hasattr(jax, "enable_x64") else jax.experimental.enable_x64
@@ -34,11 +36,17 @@ def update(pair: Any, *args: Any) -> tuple:
 
 def apply(pair: Any, updates: Any, state: Any, params: Any) -> tuple:
     """One step, with every extra that a rule may ask for."""
-    leaves = jax.tree.leaves(widen(params))
-    value = sum((jnp.sum(trees.abs_sq(x)) for x in leaves), jnp.zeros(()))
-    return optax.with_extra_args_support(pair).update(
-        updates, state, params, value=value.astype(trees.compute_dtype(params))
-    )
+    wide = jax.tree.leaves(widen(params))
+    value = sum((jnp.sum(trees.abs_sq(x)) for x in wide), jnp.zeros(()))
+
+    def grad_fn(elsewhere: Any) -> Any:
+        def leaf(g: Any, x: Any, p: Any) -> Any:
+            return None if g is None else (g + 0.5 * (x - p)).astype(g.dtype)
+
+        return jax.tree.map(leaf, updates, elsewhere, params, is_leaf=lambda x: x is None)
+
+    extra = {"value": value.astype(trees.compute_dtype(params)), "grad_fn": grad_fn}
+    return optax.with_extra_args_support(pair).update(updates, state, params, **extra)
 
 
 @gdjax.transformation()
@@ -64,6 +72,21 @@ def train(pair: Any, params: Any, factors: jax.Array) -> Any:
         return (params, state), (updates, params)
 
     return jax.lax.scan(step, (params, pair.init(params)), factors)[1]
+
+
+def storm(pair: Any) -> tuple:
+    """The last state, and updates, of a run in which some gradients in a row are infinite.
+
+    The parameters shrink at each step, whatever the updates are.
+    """
+
+    def step(carry: tuple, factor: jax.Array) -> tuple:
+        params, state = carry
+        updates, state = apply(pair, gradients(params, factor), state, params)
+        return (jax.tree.map(lambda p: 0.95 * p, params), state), updates
+
+    params = cast(PARAMS, float)
+    return jax.lax.scan(step, (params, pair.init(params)), jnp.asarray(STORM, float))
 
 
 def gradients(params: Any, factor: Any) -> Any:

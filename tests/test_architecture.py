@@ -19,18 +19,31 @@ LAYERS = (
     "errors",
     "ranges",
     "trees",
+    "draws",
+    "subtrees",
     "binding",
+    "estimators",
     "transformation",
+    "gating",
     "composition",
+    "tracing",
+    "lifting",
     "inspection",
+    "curves",
     "schedules.base",
     "schedules.single",
     "schedules.joined",
+    "schedules.interpolated",
+    "schedules.cyclical",
+    "schedules.decaying",
+    "schedules.sizes",
     "schedules",
     "transforms.*",
     "transforms",
     "optimizers.*",
     "optimizers",
+    "interop.*",
+    "interop",
     "task",
     "training",
     "sweep.space",
@@ -165,7 +178,9 @@ def test_init_files_only_reexport():
 
 @pytest.mark.parametrize("folder", ["gdjax", "tests", "benchmarks"])
 def test_files_fit_in_the_head(folder):
-    lengths = {p: len(p.read_text().splitlines()) for p in (ROOT / folder).rglob("*.py")}
+    """All but the ``__init__`` files, which are lists of names."""
+    files = [p for p in (ROOT / folder).rglob("*.py") if p.name != "__init__.py"]
+    lengths = {p: len(p.read_text().splitlines()) for p in files}
     too_long = {str(p.relative_to(ROOT)): n for p, n in lengths.items() if n > MAX_LINES}
     assert not too_long, f"split these by family: {too_long}"
 

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from benchmarks import harness, optimizer_step, sweep
+from benchmarks import arguments, harness, optimizer_step, sweep
 from benchmarks.harness import Quartiles
 
 
@@ -144,6 +144,17 @@ def test_sweep(tmp_path, capsys, monkeypatch):
         assert row["trials_per_second"]["median"] > 0
         assert row["compile_seconds"] > 0
         assert row["largest_loss_difference"] < 1e-3
+
+
+def test_arguments(tmp_path, capsys):
+    document = tmp_path / "arguments.md"
+    argv = ["--factories", "scale_by_adam", "apply_every", "--markdown", str(document)]
+    results = report(arguments.BENCHMARK, argv, tmp_path, capsys)
+    rows = {(row["factory"], row["argument"]): row for row in results}
+    row = rows["optax.scale_by_adam", "eps_root"]
+    assert (row["Optax"], row["gdjax.lift"], row["gdjax"]) == ("jv-", "jv-", "jvd")
+    assert rows["optax.apply_every", "k"]["Optax"] == "jv"
+    assert "| optax.scale_by_adam | b1 | jv- | jv- | jvd |" in document.read_text()
 
 
 def test_losses_that_differ_are_refused():

@@ -2,8 +2,6 @@
 
 import functools
 import inspect
-import re
-from pathlib import Path
 from typing import Any
 
 import jax
@@ -19,41 +17,66 @@ from tests.discovery import Case
 
 behave = jax.jit(runs.behave, static_argnames="factors")
 
-TESTS = "\n".join(path.read_text() for path in Path(__file__).parent.rglob("test_*.py"))
 IS_CURRENT = tuple(map(int, optax.__version__.split(".")[:3])) >= (0, 2, 8)
-
-
-def _by_hand(name: str) -> bool:
-    return re.search(rf"^def test_{name}_by_hand\(", TESTS, re.MULTILINE) is not None
 
 
 @pytest.mark.parametrize("name", sorted(discovery.factories("transformation")))
 def test_steps_are_worked_out_by_hand(name):
-    assert _by_hand(name), f"write test_{name}_by_hand: two steps whose numbers come from paper"
+    assert discovery.is_tested(f"{name}_by_hand"), (
+        f"write test_{name}_by_hand: two steps whose numbers come from paper"
+    )
 
 
 def _twin(case: Case) -> Any:
     """Optax's factory of the same name, if it has these arguments."""
-    twin = getattr(optax, case.name, getattr(optax.contrib, case.name, None))
+    # Of the modules' own names: those that Optax deprecates it makes when asked.
+    twin = (vars(optax.contrib) | vars(optax)).get(case.name)
     names = inspect.signature(twin).parameters.keys() if twin else set()
     unknown = sorted((case.structure.keys() | set(case.numbers)) - names)
+    if twin and not unknown and not _is_stable(case, twin):
+        unknown = sorted(case.structure)
     if twin and not unknown:
         return twin
     if twin and not IS_CURRENT:
         pytest.skip(f"this Optax's {case.name} has no {', '.join(unknown)}")
     for evidence in [f"{case.name}_{name}" for name in unknown] if twin else [case.name]:
-        assert _by_hand(evidence), f"Optax has nothing to compare: write test_{evidence}_by_hand"
+        message = f"Optax has nothing to compare: write test_{evidence}_by_hand"
+        assert discovery.is_tested(f"{evidence}_by_hand"), message
     return None
 
 
-def _oracle(case: Case) -> Any:
-    """Optax's factory, unless that errs.
+def _is_stable(case: Case, twin: Any) -> bool:
+    """Whether Optax's rule keeps the dtypes of updates and state (laws 4 and 6)."""
+    params = runs.cast(runs.PARAMS, float)
+    pair = _theirs(case, twin, case.values(1))
 
-    Then a test named ``test_<name>_of_the_paper`` compares with code written from the paper, and
-    shows what is wrong with Optax's. Names and traffic are still held to Optax's.
+    def run() -> tuple:
+        state = pair.init(params)
+        return (params, state), runs.apply(pair, params, state, params)
+
+    with jax.numpy_rank_promotion("allow"):
+        before, after = jax.eval_shape(run)
+    return [x.dtype for x in jax.tree.leaves(before)] == [x.dtype for x in jax.tree.leaves(after)]
+
+
+def _oracle(case: Case) -> Any:
+    """Optax's factory, unless it errs: our evidence is then our own.
+
+    It errs where it makes something of nothing (law 4), and where a test named
+    ``test_<name>_of_the_paper`` compares with code written from the paper and shows what is wrong
+    with Optax's. Names and traffic are still held to Optax's.
     """
-    twin = _twin(case)
-    return None if re.search(rf"^def test_{case.name}_of_the_paper\(", TESTS, re.M) else twin
+    if (twin := _twin(case)) is None or case.kind == "schedule" or case.draws:
+        return twin
+    if discovery.is_tested(f"{case.name}_of_the_paper"):
+        return None
+    zeros = jax.tree.map(jnp.zeros_like, runs.cast(runs.PARAMS, float))
+    pair = _theirs(case, twin, case.values(1))
+    updates, _ = runs.apply(pair, zeros, pair.init(zeros), zeros)
+    if any(jnp.any(jnp.isfinite(x) & (x != 0)) for x in jax.tree.leaves(updates)):
+        assert discovery.is_tested(f"{case.name}_by_hand"), f"write test_{case.name}_by_hand"
+        return None
+    return twin
 
 
 def _theirs(case: Case, twin: Any, given: dict) -> Any:
@@ -106,7 +129,7 @@ def _assert_same_run(case: Case, twin: Any, given: dict, rtol: float) -> None:
             factors = tuple(factor for factor in factors if factor)
             expected = jax.jit(functools.partial(runs.behave, pair, params, factors))()
             assert runs.is_finite(expected)
-    atol = rtol * 1e-2
+    atol = rtol * 1e-2 * (runs.largest(expected) if case.holds_params else 1)
     if case.rounds:
         # Optax multiplies the narrow moment in its own dtype, which has 8 bits. Where terms
         # cancel the error stays that of the largest of them.
@@ -128,12 +151,13 @@ def test_agrees_with_optax_in_float64(case: Case):
             _assert_same_run(case, twin, case.values(1), rtol=1e-12)
 
 
-# In float64 only: the debiasing of Optax, 1 - 0.999**count, loses 4 digits of float32.
+# In float64 only: the debiasing of Optax, 1 - 0.999**count, loses 4 digits of float32. Its RAdam
+# subtracts what it has so from 1999, of which 6 remain: of 16 digits it has 11.
 @discovery.each(*discovery.KINDS, where=lambda case: case.variant == "plain")
 def test_defaults_are_those_of_optax(case: Case):
     if twin := _oracle(case):
         with runs.enable_x64(True):
-            _assert_same_run(case, twin, case.required(), rtol=1e-12)
+            _assert_same_run(case, twin, case.required(), rtol=1e-11)
 
 
 @discovery.each("optimizer", where=lambda case: "learning_rate" in case.numbers)
@@ -159,7 +183,7 @@ def test_signature_is_that_of_optax(case: Case):
         for name in shared:
             default = ours[name].default
             # What a function does is compared by test_defaults_are_those_of_optax.
-            if default is not inspect.Parameter.empty and not inspect.isfunction(default):
+            if default is not inspect.Parameter.empty and not callable(default):
                 assert default == theirs[name].default
 
 
@@ -169,7 +193,8 @@ def test_signature_is_that_of_optax(case: Case):
 def _cost(step: Any, *args: Any) -> tuple:
     """Bytes accessed and temporary bytes of the compiled step; state and parameters donated."""
     compiled = jax.jit(step, donate_argnums=(1, 2)).lower(*args).compile()
-    return compiled.cost_analysis()["bytes accessed"], compiled.memory_analysis().temp_size_in_bytes
+    accessed = compiled.cost_analysis().get("bytes accessed", 0.0)  # absent where there are none
+    return accessed, compiled.memory_analysis().temp_size_in_bytes
 
 
 def _traffic(pair: Any, size: int, as_argument: bool) -> np.ndarray:

@@ -7,6 +7,10 @@ import textwrap
 import pytest
 
 ROOT = pathlib.Path(__file__).parents[1]
+DOCUMENTS = [
+    str(path.relative_to(ROOT))
+    for path in [ROOT / "README.md", *sorted((ROOT / ".github").rglob("*.md"))]
+]
 
 
 def blocks(document: str) -> list[str]:
@@ -15,11 +19,17 @@ def blocks(document: str) -> list[str]:
     return [textwrap.dedent(code) for _, code in found]
 
 
-@pytest.mark.parametrize("document", ["README.md", ".github/CONTRIBUTING.md"])
+WITH_CODE = [document for document in DOCUMENTS if blocks(document)]
+
+
+def test_documents_are_found():
+    assert {"README.md", ".github/CONTRIBUTING.md", ".github/docs/from-optax.md"} <= {*WITH_CODE}
+
+
+@pytest.mark.parametrize("document", WITH_CODE)
 def test_code_blocks_run_one_after_another(document, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     names = {"__name__": document}
-    assert blocks(document)
     for code in blocks(document):
         exec(compile(code, document, "exec", dont_inherit=True), names)
     for name, value in list(names.items()):
@@ -27,7 +37,7 @@ def test_code_blocks_run_one_after_another(document, tmp_path, monkeypatch):
             value()
 
 
-@pytest.mark.parametrize("document", ["README.md", ".github/CONTRIBUTING.md"])
+@pytest.mark.parametrize("document", DOCUMENTS)
 def test_links_lead_to_files(document):
     text = (ROOT / document).read_text()
     assert "@@" not in text

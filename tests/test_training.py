@@ -1,3 +1,5 @@
+import dataclasses
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -88,3 +90,56 @@ def test_the_loss_is_passed_to_the_optimizer(task):
 
     result = gdjax.train(task, gdjax.chain(scale_by_value(), gdjax.sgd(0.01)), 2, 0)
     assert np.isfinite(result.params).all()
+
+
+@pytest.mark.parametrize(
+    ("estimator", "value"),
+    [
+        (bind(gdjax.spsa, sigma=0.5), 4.0),
+        (gdjax.parameter_shift, 4.0 * np.pi / 2),  # a line is no sine
+        (jax.value_and_grad, 4.0),
+    ],
+)
+def test_an_estimator_takes_the_gradient(estimator, value):
+    task = Task(
+        init=lambda key: jnp.zeros(()),
+        loss=lambda params, batch, key: (4 * params, {"drawn": jax.random.uniform(key)}),
+        batch=lambda key, step: None,
+        value_and_grad=estimator,
+    )
+    assert task.check() == {"loss", "drawn"}
+    result = jax.jit(lambda task: gdjax.train(task, gdjax.sgd(1.0), 2, 0))(task)
+    np.testing.assert_allclose(result.params, -2 * value, rtol=1e-5)
+    plain = gdjax.train(
+        dataclasses.replace(task, value_and_grad=jax.value_and_grad), gdjax.sgd(1.0), 2, 0
+    )
+    np.testing.assert_array_equal(result.traces["drawn"], plain.traces["drawn"])
+
+
+def test_a_loss_of_steps_is_trained():
+    """Each step draws directions of its own; the numbers of an estimator are mapped."""
+
+    def train(sigma):
+        task = Task(
+            init=lambda key: jnp.full(2, 3.0),
+            loss=lambda params, batch, key: jnp.sum(jnp.floor(4 * jnp.abs(params))),
+            batch=lambda key, step: None,
+            value_and_grad=bind(gdjax.evolution_strategies, sigma=sigma),
+        )
+        return gdjax.train(task, gdjax.sgd(0.02), 100, 0).traces["loss"]
+
+    losses = jax.vmap(train)(jnp.array([1e-6, 0.3]))
+    assert losses[0].min() > 20  # steps are flat from close by
+    assert losses[1, -1] < 3 < losses[1, 0]
+    result = gdjax.train(
+        Task(
+            init=lambda key: jnp.zeros(3),
+            loss=lambda params, batch, key: params.sum(),
+            batch=lambda key, step: None,
+            value_and_grad=gdjax.spsa,
+        ),
+        gdjax.sgd(1.0),
+        6,
+        0,
+    )
+    assert len({float(loss) for loss in np.diff(result.traces["loss"])}) > 1

@@ -4,7 +4,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from gdjax import trees
+from gdjax import subtrees, trees
 from gdjax.errors import InvalidValue
 
 F32, BF16, F16, C64 = (np.dtype(x) for x in (jnp.float32, jnp.bfloat16, jnp.float16, jnp.complex64))
@@ -89,7 +89,7 @@ def test_map_leaves_says_that_params_are_missing():
 
 
 def test_map_prefix_gives_each_leaf_what_hangs_below_it():
-    seen = trees.map_prefix(
+    seen = subtrees.map_prefix(
         "mask", lambda *x: x, {"a": True, "b": False}, {"a": [1, 2], "b": 3}, {"a": [4, 5], "b": 6}
     )
     assert seen == {"a": (True, [1, 2], [4, 5]), "b": (False, 3, 6)}
@@ -97,11 +97,11 @@ def test_map_prefix_gives_each_leaf_what_hangs_below_it():
 
 def test_map_prefix_shows_both_structures_and_lets_errors_through():
     with pytest.raises(InvalidValue, match="labels does not fit the parameters") as error:
-        trees.map_prefix("labels", lambda *_: 0, {"a": 1, "c": 2}, {"a": 3})
+        subtrees.map_prefix("labels", lambda *_: 0, {"a": 1, "c": 2}, {"a": 3})
     assert str(jax.tree.structure({"a": 1, "c": 2})) in str(error.value)
     assert str(jax.tree.structure({"a": 3})) in str(error.value)
     with pytest.raises(InvalidValue, match="params is None"):
-        trees.map_prefix("mask", lambda _, g: trees.map_leaves(min, g, given=(None,)), 1, [2.0])
+        subtrees.map_prefix("mask", lambda _, g: trees.map_leaves(min, g, given=(None,)), 1, [2.0])
 
 
 @pytest.mark.parametrize(
@@ -195,3 +195,58 @@ def test_map_leaves_takes_trees_in_place_of_leaves():
     assert new_state["w"]["row"].tolist() == [4.0] * 2
     assert new_state["w"]["row"].dtype == jnp.bfloat16
     assert new_state["none"] is factors
+
+
+def test_select_keeps_the_old_types():
+    old, new = {"a": jnp.zeros(2, BF16), "b": None}, {"a": jnp.array([jnp.nan, 2.0]), "b": None}
+    chex.assert_trees_all_equal(trees.select(jnp.array(False), new, old), old)
+    chosen = trees.select(jnp.array(True), {**new, "a": jnp.ones(2)}, old)
+    chex.assert_trees_all_equal(chosen, {"a": jnp.ones(2, BF16), "b": None}, strict=True)
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf, complex(0, np.nan)])
+def test_all_finite_looks_at_every_leaf(bad):
+    tree = {"a": jnp.ones(2), "b": (None, jnp.array(3)), "c": jnp.zeros((0, 2))}
+    assert trees.all_finite(tree)
+    assert not trees.all_finite({**tree, "d": jnp.array([1.0, bad])})
+    assert trees.all_finite({})
+
+
+def test_a_copy_is_another_buffer_and_never_drops_an_imaginary_part():
+    tree = {"a": jnp.ones(2), "b": 1.0}
+    copied = trees.copy(tree)
+    assert copied["a"].unsafe_buffer_pointer() != tree["a"].unsafe_buffer_pointer()
+    assert not copied["b"].weak_type
+    assert trees.copy(tree, BF16)["a"].dtype == BF16
+    with pytest.raises(TypeError, match="complex updates do not fit"):
+        trees.copy(jnp.ones(2, C64), BF16)
+
+
+def test_wide_arrays_stay_as_they_are():
+    wide = trees.widen({"a": jnp.ones(2, BF16), "b": jnp.ones(2, C64)})
+    assert (wide["a"].dtype, wide["b"].dtype) == (F32, C64)
+
+
+@jax.tree_util.register_pytree_node_class
+class CallableModel:
+    """As in Equinox: a tree that can also be called."""
+
+    def __init__(self, leaf):
+        self.leaf = leaf
+
+    def __call__(self, params):
+        raise AssertionError
+
+    def tree_flatten(self):
+        return (self.leaf,), None
+
+    @classmethod
+    def tree_unflatten(cls, aux, leaves):
+        return cls(*leaves)
+
+
+def test_a_callable_tree_is_a_tree():
+    model = CallableModel(True)
+    assert subtrees.evaluate(model, None) is model
+    assert subtrees.evaluate(lambda params: params + 1, 1) == 2
+    assert subtrees.evaluate({}, None) == {}

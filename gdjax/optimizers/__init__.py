@@ -1,24 +1,101 @@
 """Named optimizers: compositions of transformations, without mathematics of their own."""
 
-from gdjax.optimizers.adam import adam, adamw, amsgrad, nadam
-from gdjax.optimizers.descent import adagrad, rmsprop, sgd
-from gdjax.optimizers.layerwise import adafactor, fromage, lamb, lars, sm3
-from gdjax.optimizers.self_scaled import adadelta, polyak_sgd, rprop
+from gdjax.optimizers.adam import (
+    adam,
+    adamw,
+    amsgrad,
+    nadam,
+    nadamw,
+)
+from gdjax.optimizers.aggregation import (
+    dpsgd,
+)
+from gdjax.optimizers.averaging import (
+    schedule_free_adamw,
+    schedule_free_sgd,
+)
+from gdjax.optimizers.denominators import (
+    adabelief,
+    adamax,
+    adamaxw,
+    radam,
+    yogi,
+)
+from gdjax.optimizers.descent import (
+    adagrad,
+    rmsprop,
+    sgd,
+)
+from gdjax.optimizers.layerwise import (
+    adafactor,
+    fromage,
+    lamb,
+    lars,
+    sm3,
+)
+from gdjax.optimizers.noisy import (
+    noisy_sgd,
+    psgld,
+    sgld,
+)
+from gdjax.optimizers.numerators import (
+    adan,
+    ademamix,
+    adopt,
+    cautious_adamw,
+    mars_adamw,
+    novograd,
+    optimistic_adam_v2,
+    optimistic_gradient_descent,
+    simplified_ademamix,
+)
+from gdjax.optimizers.self_scaled import (
+    adadelta,
+    polyak_sgd,
+    rprop,
+)
+from gdjax.optimizers.signs import (
+    lion,
+    sign_sgd,
+)
 
 __all__ = [
+    "adabelief",
     "adadelta",
     "adafactor",
     "adagrad",
     "adam",
+    "adamax",
+    "adamaxw",
     "adamw",
+    "adan",
+    "ademamix",
+    "adopt",
     "amsgrad",
+    "cautious_adamw",
+    "dpsgd",
     "fromage",
     "lamb",
     "lars",
+    "lion",
+    "mars_adamw",
     "nadam",
+    "nadamw",
+    "noisy_sgd",
+    "novograd",
+    "optimistic_adam_v2",
+    "optimistic_gradient_descent",
     "polyak_sgd",
+    "psgld",
+    "radam",
     "rmsprop",
     "rprop",
+    "schedule_free_adamw",
+    "schedule_free_sgd",
     "sgd",
+    "sgld",
+    "sign_sgd",
+    "simplified_ademamix",
     "sm3",
+    "yogi",
 ]

@@ -105,6 +105,31 @@ def adamw(
     )
 
 
+def nadamw(
+    learning_rate: NonNegative,
+    b1: Decay = 0.9,
+    b2: Decay = 0.999,
+    eps: NonNegative = 1e-8,
+    eps_root: NonNegative = 0.0,
+    mu_dtype: Any = None,
+    weight_decay: NonNegative = 1e-4,
+    mask: Any = None,
+) -> GradientTransformation:
+    """NAdamW: :func:`gdjax.adamw` with Nesterov's momentum.
+
+    Args:
+      learning_rate: see :func:`gdjax.scale_by_learning_rate`.
+      b1: see :func:`gdjax.scale_by_adam`.
+      b2: see :func:`gdjax.scale_by_adam`.
+      eps: see :func:`gdjax.scale_by_adam`.
+      eps_root: see :func:`gdjax.scale_by_adam`.
+      mu_dtype: see :func:`gdjax.scale_by_adam`.
+      weight_decay: see :func:`gdjax.add_decayed_weights`.
+      mask: see :func:`gdjax.add_decayed_weights`.
+    """
+    return adamw(learning_rate, b1, b2, eps, eps_root, mu_dtype, weight_decay, mask, nesterov=True)
+
+
 def amsgrad(
     learning_rate: NonNegative,
     b1: Decay = 0.9,

@@ -1,17 +1,15 @@
 """Schedules one after another, warm-ups first of all."""
 
-import itertools
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
 import jax.numpy as jnp
-import numpy as np
-from jax.core import Tracer
 
+from gdjax import curves
 from gdjax.binding import Schedule
-from gdjax.errors import InvalidType, InvalidValue
-from gdjax.ranges import NonNegative, Positive, PositiveSteps, Real, Steps
+from gdjax.errors import InvalidValue
+from gdjax.ranges import NonNegative, Positive, PositiveSteps, Real, Steps, in_order
 from gdjax.schedules.base import schedule
 from gdjax.schedules.single import (
     constant_schedule,
@@ -41,22 +39,19 @@ def join_schedules(
     >>> [float(joined(step)) for step in (0, 3, 4)]
     [0.0, 0.75, 0.5]
     """
-    for position, part in enumerate(schedules):
-        if not callable(part):
-            raise InvalidType(
-                f"join_schedules: schedules[{position}] must be a function of the step, got "
-                f"{part!r}; for a fixed value use constant_schedule"
-            )
+    parts = tuple(
+        curves.as_schedule(f"join_schedules: schedules[{i}]", part)
+        for i, part in enumerate(schedules)
+    )
     if len(boundaries) != len(schedules) - 1:
         raise InvalidValue(
             f"join_schedules: {len(schedules)} schedules need one boundary less, got "
             f"{len(boundaries)}: pass the first step of each schedule but the first"
         )
-    parts = tuple(map(Schedule.of, schedules))
     if len(parts) == 1:
         return parts[0]
     joined = _join_schedules(parts, tuple(boundaries))
-    if not _in_order(*joined.leaves["boundaries"]):
+    if not in_order(*joined.leaves["boundaries"]):
         raise InvalidValue(f"join_schedules: boundaries must not decrease, got {boundaries}")
     return joined
 
@@ -127,7 +122,7 @@ def warmup_cosine_decay_schedule(
     bound = _warmup_cosine_decay_schedule(
         init_value, peak_value, warmup_steps, decay_steps, end_value, exponent
     )
-    if not _in_order(bound.leaves["warmup_steps"] + 1, bound.leaves["decay_steps"]):
+    if not in_order(bound.leaves["warmup_steps"] + 1, bound.leaves["decay_steps"]):
         raise InvalidValue(
             "warmup_cosine_decay_schedule: decay_steps includes the warm-up and must exceed "
             f"warmup_steps, got {decay_steps=} and {warmup_steps=}"
@@ -188,10 +183,3 @@ def warmup_exponential_decay_schedule(
         peak_value, transition_steps, decay_rate, transition_begin, staircase, end_value
     )
     return join_schedules([warmup, decay], [warmup_steps])(count)
-
-
-def _in_order(*steps: Any) -> bool:
-    """Whether concrete steps never decrease; tracers pass."""
-    if any(isinstance(step, Tracer) for step in steps):
-        return True
-    return all(bool(np.all(a <= b)) for a, b in itertools.pairwise(steps))

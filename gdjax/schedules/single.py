@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from gdjax import curves
 from gdjax.binding import Schedule
 from gdjax.ranges import NonNegative, Positive, PositiveSteps, Real, Steps
 from gdjax.schedules.base import schedule
@@ -53,8 +54,8 @@ def polynomial_schedule(
     """
     # Exactly 0 at the end; 1 - t / transition_steps, compiled with a rounded reciprocal, is not.
     steps_left = transition_steps - jnp.clip(count - transition_begin, 0, transition_steps)
-    left = _ratio(steps_left, transition_steps, 1)
-    return (init_value - end_value) * _power(left, power) + end_value
+    left = curves.ratio(steps_left, transition_steps, 1)
+    return (init_value - end_value) * curves.power(left, power) + end_value
 
 
 @schedule
@@ -149,13 +150,13 @@ def exponential_decay(
     elapsed = jnp.maximum(count - transition_begin, 0)
     if staircase:
         elapsed = elapsed - elapsed % jnp.maximum(transition_steps, 1)
-    p = _ratio(elapsed, transition_steps, 0)
-    value = init_value * _power(decay_rate, p)
+    p = curves.ratio(elapsed, transition_steps, 0)
+    value = init_value * curves.power(decay_rate, p)
     if end_value is None:
         return value
     ended = jnp.where(decay_rate < 1, value <= end_value, value >= end_value)
     # Growth past the end may overflow: its derivative is taken at 0 instead, and dropped.
-    value = init_value * _power(decay_rate, jnp.where(ended, 0, p))
+    value = init_value * curves.power(decay_rate, jnp.where(ended, 0, p))
     return jnp.where(ended, end_value, value)
 
 
@@ -186,18 +187,5 @@ def cosine_decay_schedule(
     >>> round(float(cosine_decay_schedule(1.0, 10)(5)), 6)
     0.5
     """
-    fraction = _ratio(jnp.minimum(count, decay_steps), decay_steps, 0)
-    cosine = 0.5 * (1 + jnp.cos(jnp.pi * fraction))
-    return init_value * ((1 - alpha) * _power(cosine, exponent) + alpha)
-
-
-def _ratio(part: Any, steps: Any, disabled: float) -> jax.Array:
-    """``part / steps``, and ``disabled`` where ``steps`` is 0."""
-    enabled = steps > 0
-    return jnp.where(enabled, part / jnp.where(enabled, steps, 1), disabled)
-
-
-def _power(base: Any, exponent: Any) -> jax.Array:
-    """``base**exponent`` of numbers that are not negative, with derivative 0 where base is 0."""
-    positive = base > 0
-    return jnp.where(positive, jnp.where(positive, base, 1) ** exponent, exponent == 0)
+    cosine = curves.fall("cosine", count, decay_steps)
+    return init_value * ((1 - alpha) * curves.power(cosine, exponent) + alpha)

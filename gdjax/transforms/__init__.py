@@ -1,6 +1,17 @@
 """Transformations: updates in, updates out, one family a file."""
 
-from gdjax.transforms.adadelta import ScaleByAdaDeltaState, scale_by_adadelta
+from gdjax.transforms.accumulation import (
+    ApplyEvery,
+    MultiStepsState,
+    apply_every,
+    multi_steps,
+    skip_large_updates,
+    skip_not_finite,
+)
+from gdjax.transforms.adadelta import (
+    ScaleByAdaDeltaState,
+    scale_by_adadelta,
+)
 from gdjax.transforms.adam import (
     ScaleByAdamState,
     ScaleByAmsgradState,
@@ -15,6 +26,31 @@ from gdjax.transforms.adaptive import (
     scale_by_rss,
     scale_by_stddev,
 )
+from gdjax.transforms.aggregation import (
+    DifferentiallyPrivateAggregateState,
+    differentially_private_aggregate,
+    geometric_median_of_workers,
+    mean_of_workers,
+    median_of_workers,
+    trimmed_mean_of_workers,
+)
+from gdjax.transforms.annealing import (
+    AcceptByMetropolisState,
+    accept_by_metropolis,
+)
+from gdjax.transforms.averaging import (
+    AverageParamsState,
+    LookaheadState,
+    average_params,
+    averaged_params,
+    ema_params,
+    lookahead,
+    slow_params,
+)
+from gdjax.transforms.cautious import (
+    CautiousState,
+    cautious,
+)
 from gdjax.transforms.clipping import (
     ClipByQuantileState,
     ZeroNansState,
@@ -26,11 +62,40 @@ from gdjax.transforms.clipping import (
     clip_by_unit_norm,
     zero_nans,
 )
+from gdjax.transforms.conditional import (
+    ApplyIfFiniteState,
+    ConditionallyMaskState,
+    ConditionallyTransformState,
+    apply_if_finite,
+    conditionally_mask,
+    conditionally_transform,
+)
+from gdjax.transforms.denominators import (
+    ScaleByAdamaxState,
+    ScaleByBeliefState,
+    ScaleByYogiState,
+    scale_by_adamax,
+    scale_by_belief,
+    scale_by_yogi,
+)
+from gdjax.transforms.differences import (
+    CorrectByMarsState,
+    ScaleByAdanState,
+    ScaleByOptimisticGradientState,
+    correct_by_mars,
+    scale_by_adan,
+    scale_by_optimistic_gradient,
+)
 from gdjax.transforms.factored import (
     FactoredState,
     ScaleBySM3State,
     scale_by_factored_rms,
     scale_by_sm3,
+)
+from gdjax.transforms.finetuning import (
+    GradualUnfreezingState,
+    gradual_unfreezing,
+    scale_by_depth,
 )
 from gdjax.transforms.layerwise import (
     descend_and_shrink,
@@ -38,19 +103,60 @@ from gdjax.transforms.layerwise import (
     scale_by_param_block_rms,
     scale_by_trust_ratio,
 )
+from gdjax.transforms.loss_scaling import (
+    DynamicLossScaleState,
+    dynamic_loss_scale,
+    loss_scale,
+)
+from gdjax.transforms.masking import (
+    MaskedState,
+    PartitionState,
+    freeze,
+    masked,
+    partition,
+    set_to_zero,
+)
+from gdjax.transforms.mixtures import (
+    ScaleByAdemamixState,
+    ScaleBySimplifiedAdEMAMixState,
+    scale_by_ademamix,
+    scale_by_simplified_ademamix,
+)
 from gdjax.transforms.momentum import (
     EmaState,
-    ScaleByLionState,
     TraceState,
     ema,
-    scale_by_lion,
     trace,
 )
-from gdjax.transforms.normalization import centralize, normalize, normalize_by_update_norm
+from gdjax.transforms.noise import (
+    AddNoiseState,
+    LangevinState,
+    PerturbState,
+    PreconditionedLangevinState,
+    add_noise,
+    langevin_step,
+    perturb_where_stationary,
+    preconditioned_langevin_step,
+)
+from gdjax.transforms.normalization import (
+    centralize,
+    normalize,
+    normalize_by_update_norm,
+)
+from gdjax.transforms.normalized import (
+    ScaleByAdoptState,
+    ScaleByNovogradState,
+    scale_by_adopt,
+    scale_by_novograd,
+)
 from gdjax.transforms.parameter_free import (
     ScaleByDistanceOverGradientsState,
     scale_by_distance_over_gradients,
     scale_by_polyak,
+)
+from gdjax.transforms.plateau import (
+    ReduceLROnPlateauState,
+    reduce_on_plateau,
 )
 from gdjax.transforms.proximal import (
     group_soft_threshold,
@@ -59,61 +165,169 @@ from gdjax.transforms.proximal import (
     project,
     soft_threshold,
 )
-from gdjax.transforms.regularization import add_decayed_weights
-from gdjax.transforms.rprop import ScaleByRpropState, scale_by_rprop
-from gdjax.transforms.scaling import scale, scale_by_learning_rate, scale_by_schedule
+from gdjax.transforms.rectified import (
+    ScaleByRadamState,
+    scale_by_radam,
+)
+from gdjax.transforms.regularization import (
+    add_decayed_weights,
+)
+from gdjax.transforms.rprop import (
+    ScaleByRpropState,
+    scale_by_rprop,
+)
+from gdjax.transforms.scaling import (
+    scale,
+    scale_by_learning_rate,
+    scale_by_schedule,
+)
+from gdjax.transforms.schedule_free import (
+    ScheduleFreeState,
+    schedule_free,
+    schedule_free_eval_params,
+)
+from gdjax.transforms.sharpness import (
+    SAMState,
+    asam,
+    sam,
+)
+from gdjax.transforms.signs import (
+    ScaleByLionState,
+    scale_by_lion,
+    scale_by_sign,
+)
 
 __all__ = [
+    "AcceptByMetropolisState",
+    "AddNoiseState",
+    "ApplyEvery",
+    "ApplyIfFiniteState",
+    "AverageParamsState",
+    "CautiousState",
     "ClipByQuantileState",
+    "ConditionallyMaskState",
+    "ConditionallyTransformState",
+    "CorrectByMarsState",
+    "DifferentiallyPrivateAggregateState",
+    "DynamicLossScaleState",
     "EmaState",
     "FactoredState",
+    "GradualUnfreezingState",
+    "LangevinState",
+    "LookaheadState",
+    "MaskedState",
+    "MultiStepsState",
+    "PartitionState",
+    "PerturbState",
+    "PreconditionedLangevinState",
+    "ReduceLROnPlateauState",
+    "SAMState",
     "ScaleByAdaDeltaState",
     "ScaleByAdamState",
+    "ScaleByAdamaxState",
+    "ScaleByAdanState",
+    "ScaleByAdemamixState",
+    "ScaleByAdoptState",
     "ScaleByAmsgradState",
+    "ScaleByBeliefState",
     "ScaleByDistanceOverGradientsState",
     "ScaleByLionState",
+    "ScaleByNovogradState",
+    "ScaleByOptimisticGradientState",
     "ScaleByRStdDevState",
+    "ScaleByRadamState",
     "ScaleByRmsState",
     "ScaleByRpropState",
     "ScaleByRssState",
     "ScaleBySM3State",
+    "ScaleBySimplifiedAdEMAMixState",
+    "ScaleByYogiState",
+    "ScheduleFreeState",
     "TraceState",
     "ZeroNansState",
+    "accept_by_metropolis",
     "adaptive_grad_clip",
     "add_decayed_weights",
+    "add_noise",
+    "apply_every",
+    "apply_if_finite",
+    "asam",
+    "average_params",
+    "averaged_params",
+    "cautious",
     "centralize",
     "clip",
     "clip_by_block_rms",
     "clip_by_global_norm",
     "clip_by_quantile",
     "clip_by_unit_norm",
+    "conditionally_mask",
+    "conditionally_transform",
+    "correct_by_mars",
     "descend_and_shrink",
+    "differentially_private_aggregate",
+    "dynamic_loss_scale",
     "ema",
+    "ema_params",
+    "freeze",
+    "geometric_median_of_workers",
+    "gradual_unfreezing",
     "group_soft_threshold",
     "keep_params_nonnegative",
+    "langevin_step",
     "limit_unit_norm",
+    "lookahead",
+    "loss_scale",
+    "masked",
+    "mean_of_workers",
+    "median_of_workers",
+    "multi_steps",
     "normalize",
     "normalize_by_update_norm",
+    "partition",
+    "perturb_where_stationary",
+    "preconditioned_langevin_step",
     "project",
+    "reduce_on_plateau",
+    "sam",
     "scale",
     "scale_by_adadelta",
     "scale_by_adam",
+    "scale_by_adamax",
+    "scale_by_adan",
+    "scale_by_ademamix",
+    "scale_by_adopt",
     "scale_by_amsgrad",
+    "scale_by_belief",
+    "scale_by_depth",
     "scale_by_distance_over_gradients",
     "scale_by_factored_rms",
     "scale_by_learning_rate",
     "scale_by_lion",
+    "scale_by_novograd",
+    "scale_by_optimistic_gradient",
     "scale_by_param_block_norm",
     "scale_by_param_block_rms",
     "scale_by_polyak",
+    "scale_by_radam",
     "scale_by_rms",
     "scale_by_rprop",
     "scale_by_rss",
     "scale_by_schedule",
+    "scale_by_sign",
+    "scale_by_simplified_ademamix",
     "scale_by_sm3",
     "scale_by_stddev",
     "scale_by_trust_ratio",
+    "scale_by_yogi",
+    "schedule_free",
+    "schedule_free_eval_params",
+    "set_to_zero",
+    "skip_large_updates",
+    "skip_not_finite",
+    "slow_params",
     "soft_threshold",
     "trace",
+    "trimmed_mean_of_workers",
     "zero_nans",
 ]

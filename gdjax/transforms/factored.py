@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from gdjax import trees
+from gdjax import subtrees, trees
 from gdjax.ranges import Decay, DecayOrSum, NonNegative, Size, WholeNumber
 from gdjax.transformation import transformation
 
@@ -50,7 +50,7 @@ def _zero_factors(params: Any, factored: bool, min_dim_size_to_factor: int) -> F
         return _Moment(row, col, unused)
 
     return FactoredState(
-        jnp.zeros((), jnp.int32), *trees.unpack(_Moment, jax.tree.map(zeros, params))
+        jnp.zeros((), jnp.int32), *subtrees.unpack(_Moment, jax.tree.map(zeros, params))
     )
 
 
@@ -126,10 +126,10 @@ def scale_by_factored_rms(
         u = trees.divide(u, jnp.expand_dims(_positive_root(col), second))
         return u, moment._replace(row=row, col=col)
 
-    moments = trees.pack(_Moment, state.v_row, state.v_col, state.v)
+    moments = subtrees.pack(_Moment, state.v_row, state.v_col, state.v)
     updates, moments = trees.map_leaves(leaf, updates, moments)
     count = optax.safe_increment(state.count)
-    return updates, FactoredState(count, *trees.unpack(_Moment, moments))
+    return updates, FactoredState(count, *subtrees.unpack(_Moment, moments))
 
 
 def _positive_root(x: Any) -> Any:

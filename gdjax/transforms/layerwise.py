@@ -5,7 +5,7 @@ from typing import Any
 import jax.numpy as jnp
 import optax
 
-from gdjax import trees
+from gdjax import subtrees, trees
 from gdjax.errors import InvalidValue
 from gdjax.ranges import NonNegative
 from gdjax.transformation import transformation
@@ -61,7 +61,7 @@ def scale_by_trust_ratio(
     def scaled(updates: Any, params: Any) -> Any:
         return trees.map_leaves(leaf, updates, given=(params,))
 
-    return trees.map_chosen(mask, scaled, updates, params), state
+    return subtrees.map_chosen(mask, scaled, updates, params), state
 
 
 @transformation()

@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from gdjax import trees
+from gdjax import subtrees, trees
 from gdjax.errors import InvalidType, InvalidValue
 from gdjax.ranges import NonNegative, Positive, Real
 from gdjax.transformation import transformation
@@ -92,7 +92,7 @@ def _first_distances(
         distance = distance.astype(trees.compute_dtype(p))
         return _Trip(distance, jnp.zeros_like(distance), jnp.array(p, dtype))  # a copy
 
-    return ScaleByDistanceOverGradientsState(*trees.unpack(_Trip, jax.tree.map(start, params)))
+    return ScaleByDistanceOverGradientsState(*subtrees.unpack(_Trip, jax.tree.map(start, params)))
 
 
 @transformation(init=_first_distances)
@@ -143,6 +143,6 @@ def scale_by_distance_over_gradients(
         u = g * (global_scale * distance / root)
         return u, trip._replace(max_dist=distance, grad_sum_of_squares=squares)
 
-    trips = trees.pack(_Trip, *state)
+    trips = subtrees.pack(_Trip, *state)
     updates, trips = trees.map_leaves(leaf, updates, trips, given=(params,))
-    return updates, ScaleByDistanceOverGradientsState(*trees.unpack(_Trip, trips))
+    return updates, ScaleByDistanceOverGradientsState(*subtrees.unpack(_Trip, trips))

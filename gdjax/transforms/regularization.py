@@ -4,7 +4,7 @@ from typing import Any
 
 import optax
 
-from gdjax import trees
+from gdjax import subtrees, trees
 from gdjax.errors import InvalidValue
 from gdjax.ranges import NonNegative
 from gdjax.transformation import transformation
@@ -22,7 +22,8 @@ def add_decayed_weights(
 
     ``u = g + weight_decay * params`` where ``mask`` is true, else ``u = g``.
 
-    ``update`` needs ``params``.
+    ``update`` needs ``params``. Before an adaptive scaling, instead of after it, this adds the
+    gradient of ``weight_decay / 2 * ||params||**2``: L2 regularization of the loss.
 
     Args:
       weight_decay: factor of the parameters.
@@ -46,4 +47,4 @@ def add_decayed_weights(
     def decay(updates: Any, params: Any) -> Any:
         return trees.map_leaves(lambda g, p: g + weight_decay * p, updates, given=(params,))
 
-    return trees.map_chosen(mask, decay, updates, params), state
+    return subtrees.map_chosen(mask, decay, updates, params), state

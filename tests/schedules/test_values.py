@@ -1,6 +1,5 @@
 """Values worked by hand, Optax as the oracle, joins and edges."""
 
-import inspect as python_inspect
 import math
 
 import jax
@@ -124,16 +123,6 @@ def test_ends_are_exact_where_the_compiler_divides_by_multiplying():
         stairs = schedules.exponential_decay(1.0, steps, 0.5, staircase=True)
         falls = jax.jit(stairs)(jnp.array([steps - 1, steps, 2 * steps]))
         np.testing.assert_allclose(falls, [1, 0.5, 0.25], rtol=1e-6)
-
-
-def test_argument_names_and_defaults_are_optaxs():
-    for name in [n for n in vars(schedules) if n.endswith(("_schedule", "_decay", "_schedules"))]:
-        if name.startswith("_"):
-            continue
-        ours = python_inspect.signature(getattr(schedules, name)).parameters
-        theirs = python_inspect.signature(getattr(optax, name)).parameters
-        assert list(ours) == list(theirs), name
-        assert [p.default for p in ours.values()] == [p.default for p in theirs.values()], name
 
 
 def test_join_takes_optax_closures_and_holds_the_rest_as_leaves():

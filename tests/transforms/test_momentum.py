@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import gdjax
-from gdjax.transforms import EmaState, ScaleByLionState, TraceState
+from gdjax.transforms import EmaState, TraceState
 
 GRADIENTS = [jnp.array([4.0, -2.0]), jnp.array([2.0, 8.0])]
 
@@ -60,14 +60,3 @@ def test_ema_keeps_its_average_in_accumulator_dtype_only(run):
     chex.assert_trees_all_equal(first, jnp.array([fine]), strict=True)
     chex.assert_trees_all_equal(state.ema, jnp.array([1.0], jnp.bfloat16), strict=True)
     chex.assert_trees_all_equal(second, jnp.array([1.0]), strict=True)
-
-
-def test_scale_by_lion_by_hand(run):
-    # m = g / 4: 1, -1; then 3 / 4 m + g / 4: 0.75 + 0.5, -0.75 + 0.125. The sign of g / 2; then
-    # of m / 2 + g / 2: 0.5 + 1 and -0.5 + 0.25, which goes on against the gradient.
-    gradients = [jnp.array([4.0, -4.0]), jnp.array([2.0, 0.5])]
-    expected = [
-        (np.array([1.0, -1.0]), ScaleByLionState(np.array(1), np.array([1.0, -1.0]))),
-        (np.array([1.0, -1.0]), ScaleByLionState(np.array(2), np.array([1.25, -0.625]))),
-    ]
-    chex.assert_trees_all_equal(run(gdjax.scale_by_lion(0.5, 0.75), gradients), expected)

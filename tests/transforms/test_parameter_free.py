@@ -1,4 +1,5 @@
 import chex
+import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
@@ -7,6 +8,7 @@ import pytest
 import gdjax
 from gdjax.errors import InvalidType, InvalidValue
 from gdjax.transforms import ScaleByDistanceOverGradientsState
+from tests import runs
 
 GRADIENTS = [jnp.array([2.0, 4.0]), jnp.array([0.0, 0.5])]
 
@@ -63,3 +65,34 @@ def test_scale_by_distance_over_gradients_by_hand():
         {"w": 4.0, "s": 1.0}, {"w": 36.0, "s": 25.0}, {"w": np.array([0.0, 3.0]), "s": -1.0}
     )
     chex.assert_trees_all_close(state, expected, rtol=1e-6)
+
+
+def _layerwise_dog(gradient, x, steps, reps_rel, eps):
+    """Points of LDoG on one array, as Ivgi et al. write DoG down, in algorithm 1."""
+    start, largest, squares, points = x, reps_rel * (1 + np.linalg.norm(x)), 0.0, []
+    for _ in range(steps):
+        g = gradient(x)
+        largest = max(largest, np.linalg.norm(x - start))
+        squares += np.sum(g**2)
+        x = x - largest / np.sqrt(squares + eps) * g
+        points.append(x)
+    return points
+
+
+def test_scale_by_distance_over_gradients_of_the_paper():
+    """Optax makes an array of a scalar's update, and mixed up its arguments until 0.2.5."""
+    starts = {"w": np.array([[0.5, -1.0], [0.25, 2.0]]), "s": np.array(-0.75)}
+    with runs.enable_x64(True):
+        init, update = gdjax.scale_by_distance_over_gradients(0.01, 1e-3, jnp.float64)
+
+        def step(carry, _):
+            x, state = carry
+            updates, state = update(jax.tree.map(lambda x: x**3 - 1, x), state, x)
+            x = jax.tree.map(jnp.subtract, x, updates)
+            return (x, state), x
+
+        start = jax.tree.map(jnp.asarray, starts)
+        points = jax.lax.scan(step, (start, init(start)), length=30)[1]
+    for name, x in starts.items():
+        expected = _layerwise_dog(lambda x: x**3 - 1, x, 30, 0.01, 1e-3)
+        np.testing.assert_allclose(points[name], expected, rtol=1e-12)

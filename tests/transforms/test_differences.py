@@ -1,0 +1,56 @@
+from math import sqrt
+
+import chex
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import gdjax
+from gdjax.transforms import ScaleByAdanState
+
+ROUNDING = 1e-6
+
+
+@pytest.mark.parametrize(
+    ("eps", "eps_root", "denominators"),
+    [
+        (0.0, 0.0, [4, sqrt(23.25 * 16 / 7), sqrt(3.25 * 16 / 7)]),
+        (2.0, 9.0, [5 + 2, sqrt(23.25 * 16 / 7 + 9) + 2, sqrt(3.25 * 16 / 7 + 9) + 2]),
+    ],
+)
+def test_scale_by_adan_by_hand(run, eps, eps_root, denominators):
+    gradients = [jnp.array([4.0, 4.0]), jnp.array([8.0, 0.0])]
+    seen = run(gdjax.scale_by_adan(0.5, 0.75, 0.75, eps, eps_root), gradients)
+    # Differences 0, then 4, -4. m = 4 / 2; then 1 + 4, 1. v = 0; then 4 / 4, -4 / 4.
+    # n = 16 / 4; then 3 + (8 + 4 / 4)^2 / 4, 3 + (0 - 4 / 4)^2 / 4.
+    states = [
+        ScaleByAdanState([2, 2], [0, 0], [4, 4], [4, 4], 1, 1 / 2, 1 / 4, 1 / 4),
+        ScaleByAdanState([5, 1], [1, -1], [23.25, 3.25], [8, 0], 2, 3 / 4, 7 / 16, 7 / 16),
+    ]
+    for (_, state), expected in zip(seen, states, strict=True):
+        assert [np.asarray(x).tolist() for x in state] == list(expected)
+    first, up, down = denominators
+    updates = [
+        [4 / first] * 2,
+        [(5 / (3 / 4) + 1 / 4 * 16 / 7) / up, (1 / (3 / 4) - 1 / 4 * 16 / 7) / down],
+    ]
+    for (u, _), expected in zip(seen, updates, strict=True):
+        chex.assert_trees_all_close(u, np.array(expected, np.float32), rtol=ROUNDING)
+
+
+def test_scale_by_optimistic_gradient_by_hand(run):
+    gradients = [jnp.array([4.0, -2.0]), jnp.array([6.0, -8.0])]
+    seen = run(gdjax.scale_by_optimistic_gradient(alpha=2.0, beta=0.5), gradients)
+    # 2 g; then 12 + 2 / 2, -16 - 6 / 2
+    assert [u.tolist() for u, _ in seen] == [[8.0, -4.0], [13.0, -19.0]]
+    assert [bool(state.is_initial_step) for _, state in seen] == [False, False]
+    chex.assert_trees_all_equal([state.previous_gradient for _, state in seen], gradients)
+
+
+def test_correct_by_mars_by_hand(run):
+    gradients = [jnp.array([4.0, -2.0]), jnp.array([6.0, -8.0])]
+    seen = run(gdjax.correct_by_mars(b1=0.75, gamma=0.5), gradients)
+    # the factor is 1/2 (3/4) / (1/4) = 3/2: g; then 6 + 3/2 2, -8 - 3/2 6
+    assert [u.tolist() for u, _ in seen] == [[4.0, -2.0], [9.0, -17.0]]
+    chex.assert_trees_all_equal([state.previous_gradient for _, state in seen], gradients)
+    assert [int(state.count) for _, state in seen] == [1, 2]

@@ -1,0 +1,56 @@
+import chex
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+import gdjax
+from gdjax.transforms import DynamicLossScaleState, TraceState
+
+BAD = jnp.array([jnp.inf, 1.0])
+
+
+def test_dynamic_loss_scale_by_hand(run):
+    # u = t = g / 4; g / 4 + t / 2 = 2, and twice the scale; refused, a quarter of it; g / 2
+    pair = gdjax.dynamic_loss_scale(
+        gdjax.trace(0.5),
+        init_scale=4.0,
+        growth_interval=2,
+        backoff_factor=0.25,
+        min_loss_scale=0.5,
+    )
+    gradients = [jnp.array([4.0, -4.0]), jnp.array([6.0, 2.0]), BAD, jnp.array([2.0, 2.0])]
+    expected = [
+        ([1, -1], 4, 1, [1, -1]),
+        ([2, 0], 8, 0, [2, 0]),
+        ([0, 0], 2, 0, [2, 0]),
+        ([2, 1], 2, 1, [2, 1]),
+    ]
+    for (updates, state), (u, scale, count, t) in zip(run(pair, gradients), expected, strict=True):
+        assert updates.tolist() == u
+        inner = TraceState(np.array(t, np.float32))
+        chex.assert_trees_all_equal(
+            state, DynamicLossScaleState(np.float32(scale), np.array(count), inner)
+        )
+
+
+def test_the_scale_keeps_within_bounds(run):
+    pair = gdjax.dynamic_loss_scale(gdjax.identity(), init_scale=2.0, min_loss_scale=1.0)
+    assert [state.scale.item() for _, state in run(pair, [BAD] * 3)] == [1.0, 1.0, 1.0]
+    pair = gdjax.dynamic_loss_scale(gdjax.identity(), init_scale=2.0**127, growth_interval=1)
+    assert run(pair, [jnp.ones(1)])[0][1].scale == 2.0**127  # twice that is infinite
+
+
+def test_small_gradients_survive_float16():
+    """Of a loss in float16: 2**-26 underflows, 2**10 times as much does not."""
+
+    def loss(weights, scale=1.0):
+        small = jnp.float16(2.0**-13) * weights.astype(jnp.float16)
+        return (small * jnp.float16(2.0**-13)).astype(jnp.float32).sum() * scale
+
+    optimizer = gdjax.chain(gdjax.dynamic_loss_scale(gdjax.sgd(1.0), init_scale=2.0**10))
+    weights = jnp.ones(2)
+    state = optimizer.init(weights)
+    assert not jax.grad(loss)(weights).any()
+    gradient = jax.grad(loss)(weights, gdjax.loss_scale(state))
+    updates, _ = optimizer.update(gradient, state, weights)
+    assert updates.tolist() == [-(2.0**-26)] * 2
