@@ -6,6 +6,8 @@ from gdjax.composition import chain, identity, named_chain
 from gdjax.errors import GdjaxError, InvalidType, InvalidValue, MissingExtra
 from gdjax.estimators import evolution_strategies, parameter_shift, spsa
 from gdjax.inspection import hyperparameters, replace
+from gdjax.interop import from_optax_state
+from gdjax.lifting import lift
 from gdjax.optimizers import (
     adabelief,
     adadelta,
@@ -243,6 +245,7 @@ __all__ = [
     "evolution_strategies",
     "exponential_decay",
     "freeze",
+    "from_optax_state",
     "fromage",
     "geometric_median_of_workers",
     "gradual_unfreezing",
@@ -257,6 +260,7 @@ __all__ = [
     "langevin_step",
     "lars",
     "leftover_decay_schedule",
+    "lift",
     "limit_unit_norm",
     "linear_onecycle_schedule",
     "linear_schedule",

@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from gdjax import binding, tracing, trees
+from gdjax import binding, factories, tracing, trees
 from gdjax.binding import Bound, Schedule, is_schedule
 from gdjax.errors import InvalidType, InvalidValue, nearest
 from gdjax.transformation import GradientTransformation, Update, as_pair, at_step, with_count
@@ -68,7 +68,7 @@ def lift(
         return _bind(factory, frozenset(static), arguments)
 
     shown = signature.replace(return_annotation=GradientTransformation)
-    return binding.factory(factory, shown, make)
+    return factories.factory(factory, shown, make)
 
 
 def _bind(

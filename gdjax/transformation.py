@@ -14,7 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from gdjax import binding, trees
+from gdjax import binding, factories, trees
 from gdjax.binding import Bound, is_schedule
 from gdjax.errors import InvalidType, InvalidValue
 
@@ -134,7 +134,7 @@ def transformation(
 
     def decorate(rule: Callable[..., tuple]) -> Callable[..., GradientTransformation]:
         name = rule.__name__
-        signature = binding.factory_signature(rule, skip=3, returns=GradientTransformation)
+        signature = factories.factory_signature(rule, skip=3, returns=GradientTransformation)
         for_init = inspect.signature(init).parameters.keys() & signature.parameters.keys()
         inner = [k for k, p in signature.parameters.items() if p.annotation is Inner]
 
@@ -151,7 +151,7 @@ def transformation(
             )
             return with_count(start, update)
 
-        return binding.factory(rule, signature, make)
+        return factories.factory(rule, signature, make)
 
     return decorate
 

@@ -22,6 +22,7 @@ LAYERS = (
     "draws",
     "subtrees",
     "binding",
+    "factories",
     "estimators",
     "transformation",
     "gating",

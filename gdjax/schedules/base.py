@@ -5,7 +5,7 @@ from typing import Any, Concatenate, ParamSpec
 
 import jax
 
-from gdjax import binding
+from gdjax import binding, factories
 from gdjax.binding import Schedule, is_schedule
 from gdjax.errors import InvalidType
 from gdjax.ranges import interval_of
@@ -34,5 +34,5 @@ def schedule(rule: Callable[Concatenate[Any, P], jax.Array]) -> Callable[P, Sche
                 )
         return Schedule.of(bound)
 
-    signature = binding.factory_signature(rule, skip=1, returns=Schedule)
-    return binding.factory(rule, signature, make)
+    signature = factories.factory_signature(rule, skip=1, returns=Schedule)
+    return factories.factory(rule, signature, make)
