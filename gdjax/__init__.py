@@ -1,11 +1,23 @@
 """Functional optimizers for JAX whose hyperparameters are pytree leaves."""
 
 from gdjax import problems, report
+from gdjax.arrangement import MuonDimensionNumbers
 from gdjax.binding import Bound, bind
 from gdjax.composition import chain, identity, named_chain
 from gdjax.errors import GdjaxError, InvalidType, InvalidValue, MissingExtra
 from gdjax.inspection import hyperparameters, replace
-from gdjax.optimizers import adagrad, adam, adamw, amsgrad, nadam, rmsprop, sgd
+from gdjax.optimizers import (
+    adagrad,
+    adam,
+    adamw,
+    amsgrad,
+    muon,
+    nadam,
+    rmsprop,
+    sgd,
+    shampoo,
+    soap,
+)
 from gdjax.schedules import (
     constant_schedule,
     cosine_decay_schedule,
@@ -36,14 +48,20 @@ from gdjax.transforms import (
     add_decayed_weights,
     clip,
     clip_by_global_norm,
+    graft,
+    on_matrices,
     scale,
     scale_by_adam,
     scale_by_amsgrad,
     scale_by_learning_rate,
     scale_by_lion,
+    scale_by_muon,
     scale_by_rms,
     scale_by_rss,
+    scale_by_shampoo,
+    scale_by_soap,
     scale_by_stddev,
+    scale_matrices_by_shape,
     trace,
 )
 
@@ -59,6 +77,7 @@ __all__ = [
     "InvalidValue",
     "LogUniform",
     "MissingExtra",
+    "MuonDimensionNumbers",
     "Space",
     "SweepResult",
     "Task",
@@ -76,12 +95,15 @@ __all__ = [
     "constant_schedule",
     "cosine_decay_schedule",
     "exponential_decay",
+    "graft",
     "hyperparameters",
     "identity",
     "join_schedules",
     "linear_schedule",
+    "muon",
     "nadam",
     "named_chain",
+    "on_matrices",
     "piecewise_constant_schedule",
     "polynomial_schedule",
     "problems",
@@ -94,11 +116,17 @@ __all__ = [
     "scale_by_amsgrad",
     "scale_by_learning_rate",
     "scale_by_lion",
+    "scale_by_muon",
     "scale_by_rms",
     "scale_by_rss",
+    "scale_by_shampoo",
+    "scale_by_soap",
     "scale_by_stddev",
+    "scale_matrices_by_shape",
     "schedule",
     "sgd",
+    "shampoo",
+    "soap",
     "sweep",
     "trace",
     "train",

@@ -99,6 +99,11 @@ def full_like_real(tree: Any, value: Any) -> Any:
     return jax.tree.map(lambda x: jnp.full_like(x, value, dtype=jnp.real(x).dtype), tree)
 
 
+def widen(tree: Any) -> Any:
+    """The leaves of ``tree``, those of fewer than 32 bits as float32."""
+    return jax.tree.map(_widen, tree)
+
+
 def abs_sq(x: jax.Array) -> jax.Array:
     """``|x|^2``, real also where ``x`` is complex."""
     return jnp.real(x * jnp.conj(x)) if jnp.iscomplexobj(x) else x * x

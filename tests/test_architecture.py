@@ -19,6 +19,8 @@ LAYERS = (
     "errors",
     "ranges",
     "trees",
+    "matrices",
+    "arrangement",
     "binding",
     "transformation",
     "composition",
