@@ -46,7 +46,7 @@ class Arrangement(NamedTuple):
 
     shape: tuple[int, ...]  # of the array, its axes permuted
     order: tuple[int, ...]
-    sides: tuple[int, int]
+    sides: tuple[int, ...]
 
     @classmethod
     def of(cls, x: jax.Array, numbers: Any) -> "Arrangement | None":
