@@ -36,7 +36,7 @@ def _zero_statistics(params: Any, mu_dtype: Any, max_precond_dim: int) -> ScaleB
         count=jnp.zeros((), jnp.int32),
         mu=trees.zeros_like(params, mu_dtype),
         statistics=statistics,
-        roots=statistics,
+        roots=trees.zeros_like(statistics),
         mu_weight=trees.no_weight(params),
         statistics_weight=trees.no_weight(params),
     )
@@ -124,13 +124,13 @@ def scale_by_shampoo(
                 u = u * jnp.expand_dims(root, [j for j in range(u.ndim) if j != i])
         return u.reshape(m.shape), m
 
-    updates, statistics = trees.map_leaves(gather, updates, state.statistics)
+    updates, statistics = trees.map_leaves(gather, updates, state.statistics, together=True)
     roots = jax.lax.cond(
         state.count % jnp.asarray(precondition_frequency, jnp.int32) == 0,
         lambda: _inverse_roots(jax.tree.map(lambda s: s * debias, statistics), eps, state.mu),
         lambda: state.roots,
     )
-    updates, mu = trees.map_leaves(precondition, updates, state.mu, given=(roots,))
+    updates, mu = trees.map_leaves(precondition, updates, state.mu, given=(roots,), together=True)
     count = optax.safe_increment(state.count)
     return updates, ScaleByShampooState(count, mu, statistics, roots, mu_weight, weight)
 
