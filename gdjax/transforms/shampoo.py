@@ -1,5 +1,6 @@
 """Shampoo: a preconditioner for each axis of an array."""
 
+import functools
 from typing import Any, NamedTuple
 
 import jax
@@ -68,8 +69,9 @@ def scale_by_shampoo(
     is ``mu`` multiplied along each axis by ``roots_i``. For a matrix:
     ``u = L**(-1/4) mu R**(-1/4)``.
 
-    The roots are computed at the first step and at every ``precondition_frequency``-th after
-    it, of all arrays together, one eigendecomposition for each size of axis. Under ``jax.vmap``
+    The roots are computed at the first step, at every ``precondition_frequency``-th after it, and
+    when an array gets its first gradient that is not 0: of all arrays together, one
+    eigendecomposition for each size of axis. Under ``jax.vmap``
     over this transformation they are computed at each step, and used when due.
 
     Args:
@@ -126,7 +128,8 @@ def scale_by_shampoo(
 
     updates, statistics = trees.map_leaves(gather, updates, state.statistics, together=True)
     roots = jax.lax.cond(
-        state.count % jnp.asarray(precondition_frequency, jnp.int32) == 0,
+        (state.count % jnp.asarray(precondition_frequency, jnp.int32) == 0)
+        | _any_begins(statistics, state.roots),
         lambda: _inverse_roots(jax.tree.map(lambda s: s * debias, statistics), eps, state.mu),
         lambda: state.roots,
     )
@@ -140,6 +143,16 @@ def _second_moment(g: jax.Array, axis: int, full: bool) -> jax.Array:
         return matrices.second_moment(g, axis)
     g = g.reshape(g.shape or (1,))
     return jnp.sum(trees.abs_sq(g), axis=[i for i in range(g.ndim) if i != axis])
+
+
+def _any_begins(statistics: Any, roots: Any) -> jax.Array:
+    """Whether an array has statistics, but no roots of them yet, with which it would not move."""
+
+    def trace(x: jax.Array) -> jax.Array:
+        return (jnp.trace(x) if x.ndim == 2 else jnp.sum(x)).real
+
+    begins = jax.tree.map(lambda s, r: (trace(s) > 0) & (trace(r) == 0), statistics, roots)
+    return functools.reduce(jnp.logical_or, jax.tree.leaves(begins), jnp.zeros((), bool))
 
 
 def _inverse_roots(statistics: Any, eps: Any, arrays: Any) -> Any:

@@ -110,6 +110,13 @@ def test_scale_by_shampoo_keeps_its_roots_until_they_are_due(run):
     assert [state.statistics[0].item() for state in states] == [16.0, 64.0, 64.0]
 
 
+def test_scale_by_shampoo_moves_with_the_first_gradient_that_is_not_0(run):
+    """As behind a layer of zeros: the roots of nothing are 0, and not kept."""
+    gradients = [jnp.zeros(()), jnp.array(4.0), jnp.array(8.0)]  # roots 0, 1/4, 1/4
+    updates = [u.item() for u, _ in run(gdjax.scale_by_shampoo(0.0, 0.0, 0.0, 10), gradients)]
+    np.testing.assert_allclose(updates, [0.0, 1.0, 2.0], rtol=1e-6)
+
+
 def test_eigendecompositions_do_not_grow_with_depth():
     """One for each length of axis, however many arrays and whatever their number of axes."""
 
