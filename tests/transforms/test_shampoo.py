@@ -139,3 +139,16 @@ def test_graft_by_hand(run):
     (first, _), (second, _) = run(pair, [jnp.array([3.0, 4.0]), jnp.zeros(2)])
     assert first.tolist() == [1.5, 2.0]
     assert second.tolist() == [0.0, 0.0]
+
+
+@pytest.mark.parametrize(
+    ("magnitude", "expected"),
+    # The signs 1 and -1, plus half of 2, times -1/2; then 4 and -2 over 4 instead of signs.
+    [(None, [-1.0, 0.0]), (gdjax.scale(0.25), [-1.0, -0.25])],
+    ids=["alone", "grafted"],
+)
+def test_shampoo_by_hand(run, magnitude, expected):
+    pair = gdjax.shampoo(0.5, 0.0, 0.0, 0.0, 1, magnitude=magnitude, weight_decay=0.5)
+    gradients = [jnp.array(4.0), jnp.array(-2.0)]
+    updates = [u.item() for u, _ in run(pair, gradients, jnp.array(2.0))]
+    np.testing.assert_allclose(updates, expected, rtol=1e-6, atol=1e-7)

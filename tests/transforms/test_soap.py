@@ -135,3 +135,11 @@ def test_decompositions_do_not_grow_with_depth():
     for call in ("lapack_ssyevd", "lapack_sgeqrf"):
         assert count(2, call) == count(8, call) == 3  # lengths 2, 3 and 4
     assert len(products) == 1
+
+
+def test_soap_by_hand(run):
+    # 0 and the sign -1, plus half of 2, times -1/2
+    pair = gdjax.soap(0.5, 0.0, 0.0, None, 0.0, weight_decay=0.5)
+    gradients = [jnp.array(4.0), jnp.array(-2.0)]
+    updates = [u.item() for u, _ in run(pair, gradients, jnp.array(2.0))]
+    np.testing.assert_allclose(updates, [-0.5, 0.0], rtol=1e-6, atol=1e-7)
