@@ -5,9 +5,7 @@ keeps the dtype law: whatever comes in as bfloat16 or float16 is computed in flo
 result is cast once, to the dtype of the leaf whose place it takes.
 """
 
-import collections
 import functools
-import operator
 from collections.abc import Callable
 from typing import Any
 
@@ -29,9 +27,7 @@ def compute_dtype(*trees: Any) -> np.dtype:
     return np.dtype(jnp.finfo(jnp.result_type(jnp.float32, *dtypes)).dtype)
 
 
-def map_leaves(
-    leaf: Callable[..., Any], *trees: Any, given: tuple[Any, ...] = (), together: bool = False
-) -> Any:
+def map_leaves(leaf: Callable[..., Any], *trees: Any, given: tuple[Any, ...] = ()) -> Any:
     """Apply ``leaf`` to corresponding leaves; every tree passed by position comes back.
 
     Args:
@@ -42,8 +38,6 @@ def map_leaves(
         instead of an array of the update's shape (the factors of a matrix, say), ``leaf`` gets
         and returns that.
       given: trees that are only read.
-      together: stack leaves of one shape and map ``leaf`` over them, for rules whose compilation
-        would otherwise grow with the depth of a model. It costs copies.
 
     Returns:
       The new trees, as a tuple; the new tree itself where there is one. Leaves keep shape and
@@ -60,10 +54,10 @@ def map_leaves(
     compute = functools.partial(_compute, leaf, len(trees))
     if any(isinstance(x, Tracer) for x in leaves):
         compute = jax.jit(compute, inline=True)  # leaves of one shape are traced once
-    table = list(zip(leaves, *others, strict=True))
-    rows = [row[: len(trees)] if row[0] is None or together else compute(*row) for row in table]
-    if together:
-        rows = _compute_together(compute, table, rows)
+    rows = [
+        row[: len(trees)] if row[0] is None else compute(*row)
+        for row in zip(leaves, *others, strict=True)
+    ]
     columns = zip(*rows, strict=True) if rows else [()] * len(trees)
     results = tuple(treedef.unflatten(column) for column in columns)
     return results if len(trees) > 1 else results[0]
@@ -164,25 +158,6 @@ def _compute(leaf: Callable[..., Any], outputs: int, *row: Any) -> tuple:
     results = leaf(*(jax.tree.map(_widen, x) for x in row))
     results = results if outputs > 1 else (results,)
     return tuple(jax.tree.map(_cast, *pair) for pair in zip(results, row[:outputs], strict=True))
-
-
-def _compute_together(compute: Callable[..., Any], table: list[tuple], rows: list) -> list:
-    """``rows`` with the results of ``table``, those of one structure and shape in one call."""
-    groups = collections.defaultdict(list)
-    for i, row in enumerate(table):
-        if row[0] is not None:
-            arrays, treedef = jax.tree.flatten(row)
-            groups[treedef, tuple((jnp.shape(x), jnp.result_type(x)) for x in arrays)].append(i)
-    rows = list(rows)
-    for members in groups.values():
-        if len(members) == 1:
-            rows[members[0]] = compute(*table[members[0]])
-            continue
-        stacked = jax.tree.map(lambda *x: jnp.stack(x), *(table[i] for i in members))
-        results = jax.vmap(compute)(*stacked)
-        for j, i in enumerate(members):
-            rows[i] = jax.tree.map(operator.itemgetter(j), results)
-    return rows
 
 
 def _cast(new: Any, old: Any) -> jax.Array:

@@ -195,19 +195,3 @@ def test_map_leaves_takes_trees_in_place_of_leaves():
     assert new_state["w"]["row"].tolist() == [4.0] * 2
     assert new_state["w"]["row"].dtype == jnp.bfloat16
     assert new_state["none"] is factors
-
-
-def test_leaves_of_one_shape_together_are_what_they_are_alone():
-    def leaf(g, state, factors):
-        total, average = state
-        return g * factors["a"], (total + g.sum(), g.size * average)
-
-    def some(*shape):
-        return jnp.arange(1.0, 1.0 + np.prod(shape)).reshape(shape)
-
-    updates = {"a": some(2, 3), "b": 2 * some(2, 3), "c": some(3), "d": None, "e": 3 * some(2, 3)}
-    state = {name: (some(), some(2)) for name in updates}
-    factors = {name: {"a": some()} for name in updates}
-    alone = trees.map_leaves(leaf, updates, state, given=(factors,))
-    together = trees.map_leaves(leaf, updates, state, given=(factors,), together=True)
-    chex.assert_trees_all_equal(together, alone)

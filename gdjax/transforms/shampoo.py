@@ -37,7 +37,7 @@ def _zero_statistics(params: Any, mu_dtype: Any, max_precond_dim: int) -> ScaleB
         count=jnp.zeros((), jnp.int32),
         mu=trees.zeros_like(params, mu_dtype),
         statistics=statistics,
-        roots=trees.zeros_like(statistics),
+        roots=statistics,
         mu_weight=trees.no_weight(params),
         statistics_weight=trees.no_weight(params),
     )
@@ -126,14 +126,14 @@ def scale_by_shampoo(
                 u = u * jnp.expand_dims(root, [j for j in range(u.ndim) if j != i])
         return u.reshape(m.shape), m
 
-    updates, statistics = trees.map_leaves(gather, updates, state.statistics, together=True)
+    updates, statistics = trees.map_leaves(gather, updates, state.statistics)
     roots = jax.lax.cond(
         (state.count % jnp.asarray(precondition_frequency, jnp.int32) == 0)
         | _any_begins(statistics, state.roots),
         lambda: _inverse_roots(jax.tree.map(lambda s: s * debias, statistics), eps, state.mu),
         lambda: state.roots,
     )
-    updates, mu = trees.map_leaves(precondition, updates, state.mu, given=(roots,), together=True)
+    updates, mu = trees.map_leaves(precondition, updates, state.mu, given=(roots,))
     count = optax.safe_increment(state.count)
     return updates, ScaleByShampooState(count, mu, statistics, roots, mu_weight, weight)
 

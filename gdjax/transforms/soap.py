@@ -135,7 +135,7 @@ def scale_by_soap(
         return u, m, v, statistics
 
     updates, mu, nu, statistics = trees.map_leaves(
-        leaf, updates, state.mu, state.nu, state.statistics, given=(state.bases,), together=True
+        leaf, updates, state.mu, state.nu, state.statistics, given=(state.bases,)
     )
     due = state.count % jnp.asarray(precondition_frequency, jnp.int32) == 0
     bases, nu = jax.lax.switch(

@@ -122,19 +122,16 @@ def test_scale_by_soap_by_hand(run):
 
 def test_decompositions_do_not_grow_with_depth():
     """One for each length of axis, however many arrays and whatever their number of axes."""
-    products = set()
 
     def count(depth, call):
         params = {f"{i}": jnp.zeros((3, 4)) for i in range(depth)}
         params |= {f"{i}c": jnp.zeros((2, 3, 3, 4)) for i in range(depth)}
         pair = gdjax.scale_by_soap()
         program = jax.jit(pair.update).lower(params, pair.init(params)).as_text()
-        products.add(program.count("dot_general"))
         return program.count(f"stablehlo.custom_call @{call}")
 
     for call in ("lapack_ssyevd", "lapack_sgeqrf"):
-        assert count(2, call) == count(8, call) == 3  # lengths 2, 3 and 4
-    assert len(products) == 1
+        assert count(1, call) == count(8, call) == 3  # lengths 2, 3 and 4
 
 
 def test_soap_by_hand(run):
