@@ -2,9 +2,10 @@
 
 Each law is checked on every public one of them. Nothing is listed here: ``tests/discovery.py``
 finds the rules and makes their arguments, so a new rule is held to every law by being exported.
-A tolerance stands beside its reason. ``test_conformance_of_pairs.py`` holds transformations to
-the laws of dtypes, debiasing and state (4 to 6), ``test_conformance_of_data.py`` all to the round
-trip (7), ``test_conformance_to_optax.py`` to those of evidence and traffic (8, 9).
+A tolerance stands beside its reason. Further laws: ``test_conformance_of_pairs.py`` holds
+transformations to those of dtypes and debiasing (4, 5), ``test_conformance_of_state.py`` to that
+of their state (6); ``test_conformance_of_data.py`` holds all to the round trip (7),
+``test_conformance_to_optax.py`` to those of evidence and traffic (8, 9).
 """
 
 import functools
@@ -27,6 +28,7 @@ each = discovery.each
 
 behave = jax.jit(runs.behave)
 storm = jax.jit(runs.storm)
+on_two_leaves = jax.jit(functools.partial(runs.behave, params=runs.TWO_LEAVES))
 behave_together = jax.jit(jax.vmap(runs.behave))
 
 
@@ -163,6 +165,8 @@ def _outcomes(case: Case, name: str, usual: list) -> Iterator[list]:
     defaults = case.defaults()
     apart = [defaults[name], case.values()[name], *([0.0] if name in case.decays else [])]
     yield [behave(case.make({**defaults, name: value})) for value in apart]
+    # Some arguments are for matrices, some for all other arrays.
+    yield [on_two_leaves(case.make(**{name: case.values(i)[name]})) for i in range(3)]
     # What reads on, or waits for what is not finite.
     yield [storm(case.make(**{name: case.values(i)[name]})) for i in range(3)]
 

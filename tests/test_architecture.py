@@ -21,6 +21,8 @@ LAYERS = (
     "trees",
     "draws",
     "subtrees",
+    "matrices",
+    "arrangement",
     "binding",
     "factories",
     "estimators",

@@ -54,6 +54,10 @@ def at_even_steps(step: Any, value: Any = 0, **extra: Any) -> Any:
 # differ from each other, so that a value shows which argument it came from. The values of one
 # argument have one structure. With steps as here, 24 steps reach every part of a schedule.
 VALUES: dict[str, Callable[[int], Any]] = {
+    "precondition_frequency": lambda i: 2 + i,
+    "ns_coeffs": lambda i: (1.8 + 0.05 * i, -1.2, 0.4),  # steeper ones amplify rounding
+    "magnitude": lambda i: gdjax.trace(0.35 + 0.1 * i),
+    "direction": lambda i: gdjax.trace(0.2 + 0.05 * i),
     "accumulation_size": lambda i: 1 + i,
     "amplitude_factor": lambda i: 0.55 + 0.1 * i,
     "atol": lambda i: 0.01 + 0.1 * i,

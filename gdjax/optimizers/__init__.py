@@ -49,6 +49,11 @@ from gdjax.optimizers.numerators import (
     optimistic_gradient_descent,
     simplified_ademamix,
 )
+from gdjax.optimizers.preconditioned import (
+    muon,
+    shampoo,
+    soap,
+)
 from gdjax.optimizers.self_scaled import (
     adadelta,
     polyak_sgd,
@@ -79,6 +84,7 @@ __all__ = [
     "lars",
     "lion",
     "mars_adamw",
+    "muon",
     "nadam",
     "nadamw",
     "noisy_sgd",
@@ -94,8 +100,10 @@ __all__ = [
     "schedule_free_sgd",
     "sgd",
     "sgld",
+    "shampoo",
     "sign_sgd",
     "simplified_ademamix",
     "sm3",
+    "soap",
     "yogi",
 ]

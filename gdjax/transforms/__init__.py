@@ -97,6 +97,10 @@ from gdjax.transforms.finetuning import (
     gradual_unfreezing,
     scale_by_depth,
 )
+from gdjax.transforms.grafting import (
+    GraftState,
+    graft,
+)
 from gdjax.transforms.layerwise import (
     descend_and_shrink,
     scale_by_param_block_norm,
@@ -149,6 +153,13 @@ from gdjax.transforms.normalized import (
     scale_by_adopt,
     scale_by_novograd,
 )
+from gdjax.transforms.orthogonalization import (
+    MuonState,
+    OnMatricesState,
+    on_matrices,
+    scale_by_muon,
+    scale_matrices_by_shape,
+)
 from gdjax.transforms.parameter_free import (
     ScaleByDistanceOverGradientsState,
     scale_by_distance_over_gradients,
@@ -186,6 +197,10 @@ from gdjax.transforms.schedule_free import (
     schedule_free,
     schedule_free_eval_params,
 )
+from gdjax.transforms.shampoo import (
+    ScaleByShampooState,
+    scale_by_shampoo,
+)
 from gdjax.transforms.sharpness import (
     SAMState,
     asam,
@@ -195,6 +210,10 @@ from gdjax.transforms.signs import (
     ScaleByLionState,
     scale_by_lion,
     scale_by_sign,
+)
+from gdjax.transforms.soap import (
+    ScaleBySoapState,
+    scale_by_soap,
 )
 
 __all__ = [
@@ -213,10 +232,13 @@ __all__ = [
     "EmaState",
     "FactoredState",
     "GradualUnfreezingState",
+    "GraftState",
     "LangevinState",
     "LookaheadState",
     "MaskedState",
     "MultiStepsState",
+    "MuonState",
+    "OnMatricesState",
     "PartitionState",
     "PerturbState",
     "PreconditionedLangevinState",
@@ -240,7 +262,9 @@ __all__ = [
     "ScaleByRpropState",
     "ScaleByRssState",
     "ScaleBySM3State",
+    "ScaleByShampooState",
     "ScaleBySimplifiedAdEMAMixState",
+    "ScaleBySoapState",
     "ScaleByYogiState",
     "ScheduleFreeState",
     "TraceState",
@@ -272,6 +296,7 @@ __all__ = [
     "freeze",
     "geometric_median_of_workers",
     "gradual_unfreezing",
+    "graft",
     "group_soft_threshold",
     "keep_params_nonnegative",
     "langevin_step",
@@ -284,6 +309,7 @@ __all__ = [
     "multi_steps",
     "normalize",
     "normalize_by_update_norm",
+    "on_matrices",
     "partition",
     "perturb_where_stationary",
     "preconditioned_langevin_step",
@@ -304,6 +330,7 @@ __all__ = [
     "scale_by_factored_rms",
     "scale_by_learning_rate",
     "scale_by_lion",
+    "scale_by_muon",
     "scale_by_novograd",
     "scale_by_optimistic_gradient",
     "scale_by_param_block_norm",
@@ -314,12 +341,15 @@ __all__ = [
     "scale_by_rprop",
     "scale_by_rss",
     "scale_by_schedule",
+    "scale_by_shampoo",
     "scale_by_sign",
     "scale_by_simplified_ademamix",
     "scale_by_sm3",
+    "scale_by_soap",
     "scale_by_stddev",
     "scale_by_trust_ratio",
     "scale_by_yogi",
+    "scale_matrices_by_shape",
     "schedule_free",
     "schedule_free_eval_params",
     "set_to_zero",

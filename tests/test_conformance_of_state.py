@@ -1,0 +1,96 @@
+"""The law of stable state (6), which only transformations and optimizers have."""
+
+import functools
+import itertools
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import gdjax
+from tests import discovery, runs
+from tests.discovery import Case
+
+each = functools.partial(discovery.each, "transformation", "optimizer")
+behave = jax.jit(runs.behave)
+
+TREES = {
+    "nested": {"w": np.ones((2, 3)), "rest": (np.ones(3), [np.ones(())])},
+    "empty": {},
+    "scalar": np.ones(()),
+    "none_leaf": {"a": None, "b": np.ones(2)},
+    "zero_size": {"a": np.ones((0, 3)), "b": np.ones(2)},
+}
+
+
+def _scheduled(case: Case) -> Any:
+    """The case with each number as a schedule, which is constant."""
+    return case.make(
+        {
+            name: gdjax.constant_schedule(value)
+            if case.interval(name) and isinstance(value, (int, float))
+            else value
+            for name, value in case.values().items()
+        }
+    )
+
+
+def _is_stable(pair: Any, updates: Any, params: Any) -> bool:
+    """Whether the types of the updates and of the state stay, in a scan too."""
+
+    def step(state: Any, _: None) -> tuple:
+        new_updates, state = runs.apply(pair, updates, state, params)
+        return state, new_updates
+
+    def run() -> tuple:
+        state = pair.init(params)
+        return state, *step(state, None), jax.lax.scan(step, state, None, 3)[0]
+
+    state, after, new_updates, last = jax.eval_shape(run)
+    return (
+        runs.types(new_updates) == runs.types(updates)
+        and runs.types(state) == runs.types(after) == runs.types(last)
+        and not any(x.weak_type for x in jax.tree.leaves((state, new_updates)))
+    )
+
+
+@each()
+@pytest.mark.parametrize("make", [Case.make, _scheduled], ids=["numbers", "schedules"])
+def test_types_of_the_state_are_stable(case: Case, make):
+    pair = make(case)
+    for name, dtype in itertools.product(TREES, (jnp.float32, jnp.bfloat16)):
+        params = runs.cast(TREES[name], dtype)
+        assert _is_stable(pair, params, params), f"{name} of {dtype.__name__}"
+
+
+@each()
+def test_types_of_the_state_are_stable_where_updates_are_missing(case: Case):
+    params = {"frozen": jnp.ones(2), "trained": jnp.ones(3)}
+    assert _is_stable(case.make(), {"frozen": None, "trained": jnp.ones(3)}, params)
+
+
+@each()
+def test_odd_leaves_change_nothing_for_the_others(case: Case):
+    """The updates of a leaf are the same beside a ``None``, an empty and an untrained one.
+
+    These come after it: random numbers are drawn for one leaf after another, as Optax does.
+    """
+    pair = case.make()
+    params = runs.cast(runs.PARAMS, float)
+    odd = {**params, "x_none": None, "y_empty": jnp.ones((0, 3)), "z_untrained": jnp.ones(2)}
+    state, odd_state = pair.init(params), pair.init(odd)
+    for factor in runs.FACTORS:
+        gradients = runs.gradients(params, factor)
+        updates, state = runs.update(pair, gradients, state, params)
+        empty = {"x_none": None, "y_empty": jnp.ones((0, 3)), "z_untrained": None}
+        odd_updates, odd_state = runs.update(pair, {**gradients, **empty}, odd_state, odd)
+        assert odd_updates["z_untrained"] is None
+        runs.assert_close({"w": odd_updates["w"]}, updates, rtol=2e-6)
+
+
+@each(where=lambda case: case.numbers)
+def test_a_constant_schedule_is_a_number(case: Case):
+    # Two programs: some units in the last place, as in test_vmap_is_a_loop.
+    runs.assert_close(behave(_scheduled(case)), behave(case.make()), rtol=2e-6, atol=2e-7)
