@@ -1,6 +1,7 @@
 """Functional optimizers for JAX whose hyperparameters are pytree leaves."""
 
 from gdjax import problems, report
+from gdjax.arrangement import MuonDimensionNumbers
 from gdjax.binding import Bound, bind
 from gdjax.composition import chain, identity, named_chain
 from gdjax.errors import GdjaxError, InvalidType, InvalidValue, MissingExtra
@@ -133,7 +134,6 @@ from gdjax.transforms import (
     multi_steps,
     normalize,
     normalize_by_update_norm,
-    on_matrices,
     partition,
     perturb_where_stationary,
     preconditioned_langevin_step,
@@ -198,6 +198,7 @@ __all__ = [
     "InvalidValue",
     "LogUniform",
     "MissingExtra",
+    "MuonDimensionNumbers",
     "Space",
     "SweepResult",
     "Task",
@@ -290,7 +291,6 @@ __all__ = [
     "normalize",
     "normalize_by_update_norm",
     "novograd",
-    "on_matrices",
     "optimistic_adam_v2",
     "optimistic_gradient_descent",
     "parameter_shift",

@@ -2,12 +2,13 @@
 
 import dataclasses
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 
+from gdjax.binding import Frozen, as_structure
 from gdjax.errors import InvalidValue
 
 
@@ -39,6 +40,28 @@ def map_numbers(function: Callable[..., Any], tree: Any, dimension_numbers: Any,
 
 def _is_numbers(x: Any) -> bool:
     return x is None or hasattr(x, "reduction_axis")
+
+
+@dataclasses.dataclass(frozen=True)
+class MatrixMask:
+    """A mask of the arrays that dimension numbers make matrices of, or of all others.
+
+    A function of the parameters that is equal to another of the same numbers, as structure must be.
+    """
+
+    dimension_numbers: Hashable  # a Frozen tree of them, a function to one, or None
+    inverted: bool
+
+    @classmethod
+    def of(cls, dimension_numbers: Any, inverted: bool = False) -> "MatrixMask":
+        """From dimension numbers as users give them."""
+        return cls(as_structure("mask", "dimension_numbers", dimension_numbers), inverted)
+
+    def __call__(self, params: Any) -> Any:
+        """A tree of bools."""
+        numbers = self.dimension_numbers
+        numbers = numbers.thaw() if isinstance(numbers, Frozen) else numbers
+        return map_numbers(lambda _, n: (n is None) == self.inverted, params, numbers)
 
 
 class Arrangement(NamedTuple):

@@ -57,7 +57,7 @@ def _makes_a_rule(function: Any) -> bool:
     if not inspect.isfunction(function):
         return False
     signature = inspect.signature(function)
-    products = (gdjax.GradientTransformation, binding.Bound)
+    products = (gdjax.GradientTransformation, binding.Schedule)
     return signature.return_annotation in products and not any(
         p.kind in (p.VAR_POSITIONAL, p.VAR_KEYWORD) or p.annotation in products
         for p in signature.parameters.values()

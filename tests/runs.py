@@ -36,7 +36,10 @@ def update(pair: Any, *args: Any) -> tuple:
 
 def apply(pair: Any, updates: Any, state: Any, params: Any) -> tuple:
     """One step, with every extra that a rule may ask for."""
-    wide = jax.tree.leaves(widen(params))
+    trained = jax.tree.map(
+        lambda g, p: None if g is None else p, updates, params, is_leaf=lambda x: x is None
+    )
+    wide = jax.tree.leaves(widen(trained))
     value = sum((jnp.sum(trees.abs_sq(x)) for x in wide), jnp.zeros(()))
 
     def grad_fn(elsewhere: Any) -> Any:

@@ -6,6 +6,8 @@ import textwrap
 
 import pytest
 
+from tests import toolbox
+
 ROOT = pathlib.Path(__file__).parents[1]
 DOCUMENTS = [
     str(path.relative_to(ROOT))
@@ -50,3 +52,7 @@ def test_readme_trains_256_optimizers_in_one_program():
     exec(blocks("README.md")[0], names)
     assert names["losses"].shape == (256,)
     assert names["losses"].min() < 1e-3 < names["losses"].max()
+
+
+def test_the_toolbox_page_is_made_of_the_docstrings():
+    assert toolbox.PAGE.read_text() == toolbox.page(), "run python -m tests.toolbox"

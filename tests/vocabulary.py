@@ -87,7 +87,7 @@ VALUES: dict[str, Callable[[int], Any]] = {
     "max_size": lambda i: 20 + i,
     "max_step_size": lambda i: 0.033 - 0.001 * i,
     "min_loss_scale": lambda i: 0.4 + 0.2 * i,
-    "min_scale": lambda i: 1.5 + 0.1 * i,
+    "min_scale": lambda i: 0.4 + 0.2 * i,
     "min_step_size": lambda i: 0.02 + 0.002 * i,
     "patience": lambda i: 2 + i,
     "pct_final": lambda i: 0.75 + 0.1 * i,

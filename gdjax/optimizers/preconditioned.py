@@ -6,6 +6,7 @@ schedule. Muon's names, arguments, order and defaults are those of ``optax.contr
 
 from typing import Any
 
+from gdjax.arrangement import MatrixMask
 from gdjax.composition import chain
 from gdjax.errors import InvalidValue
 from gdjax.ranges import Decay, NonNegative, PositiveSteps, Size
@@ -13,7 +14,7 @@ from gdjax.transformation import GradientTransformation
 from gdjax.transforms import (
     add_decayed_weights,
     graft,
-    on_matrices,
+    masked,
     scale_by_learning_rate,
     scale_by_muon,
     scale_by_shampoo,
@@ -88,17 +89,11 @@ def muon(
             )
         ns_coeffs = NS_COEFFS[ns_coeffs]
     numbers = muon_weight_dimension_numbers
-
-    def of_matrices(inner: GradientTransformation) -> GradientTransformation:
-        return on_matrices(inner, numbers)
-
-    def of_others(inner: GradientTransformation) -> GradientTransformation:
-        return on_matrices(inner, numbers, others=True)
-
+    matrices, others = MatrixMask.of(numbers), MatrixMask.of(numbers, inverted=True)
     descent = scale_by_learning_rate(learning_rate)
     if adam_learning_rate is not None:
         of_adam = scale_by_learning_rate(adam_learning_rate)
-        descent = chain(of_matrices(descent), of_others(of_adam))
+        descent = chain(masked(descent, matrices), masked(of_adam, others))
     return chain(
         scale_by_muon(
             ns_coeffs,
@@ -115,8 +110,8 @@ def muon(
             adam_eps_root,
         ),
         scale_matrices_by_shape(consistent_rms, numbers),
-        of_matrices(add_decayed_weights(weight_decay, weight_decay_mask)),
-        of_others(add_decayed_weights(adam_weight_decay)),
+        masked(add_decayed_weights(weight_decay, weight_decay_mask), matrices),
+        masked(add_decayed_weights(adam_weight_decay), others),
         descent,
     )
 

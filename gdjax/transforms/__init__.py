@@ -155,8 +155,6 @@ from gdjax.transforms.normalized import (
 )
 from gdjax.transforms.orthogonalization import (
     MuonState,
-    OnMatricesState,
-    on_matrices,
     scale_by_muon,
     scale_matrices_by_shape,
 )
@@ -238,7 +236,6 @@ __all__ = [
     "MaskedState",
     "MultiStepsState",
     "MuonState",
-    "OnMatricesState",
     "PartitionState",
     "PerturbState",
     "PreconditionedLangevinState",
@@ -309,7 +306,6 @@ __all__ = [
     "multi_steps",
     "normalize",
     "normalize_by_update_norm",
-    "on_matrices",
     "partition",
     "perturb_where_stationary",
     "preconditioned_langevin_step",

@@ -12,7 +12,7 @@ from gdjax import matrices, trees
 from gdjax.arrangement import Arrangement, map_numbers, matrix_axes
 from gdjax.errors import InvalidValue
 from gdjax.ranges import Decay, NonNegative, Size
-from gdjax.transformation import Inner, transformation
+from gdjax.transformation import transformation
 
 STARTS = ("frobenius", "spectral", "aol", "schatten")
 
@@ -218,58 +218,3 @@ def scale_matrices_by_shape(
 
     factors = map_numbers(factor, updates, weight_dimension_numbers)
     return jax.tree.map(lambda g, f: trees.map_leaves(lambda x: f * x, g), updates, factors), state
-
-
-class OnMatricesState(NamedTuple):
-    """State of :func:`on_matrices`."""
-
-    inner_state: Any  # of inner
-
-
-def _init_on_matrices(
-    params: Any, inner: Any, weight_dimension_numbers: Any, others: bool
-) -> OnMatricesState:
-    return OnMatricesState(inner(_choose(params, weight_dimension_numbers, others)))
-
-
-@transformation(init=_init_on_matrices)
-def on_matrices(
-    updates: Any,
-    state: OnMatricesState,
-    params: Any,
-    inner: Inner,
-    weight_dimension_numbers: Any = None,
-    others: bool = False,
-    **extra: Any,
-) -> tuple[Any, OnMatricesState]:
-    """Apply a transformation to what Muon moves as matrices, or to all else.
-
-    Args:
-      inner: the transformation; it sees None in place of the rest.
-      weight_dimension_numbers: see :func:`gdjax.scale_by_muon`.
-      others: apply it to what is no matrix instead.
-
-    State:
-      inner_state: the state of ``inner``.
-
-    >>> from gdjax.transforms.scaling import scale
-    >>> init, update = on_matrices(scale(2.0))
-    >>> g = {"w": jnp.ones((1, 2)), "b": jnp.ones(2)}
-    >>> update(g, init(g))[0]
-    {'b': Array([1., 1.], dtype=float32), 'w': Array([[2., 2.]], dtype=float32)}
-    """
-    chosen = _choose(updates, weight_dimension_numbers, others)
-    seen = None if params is None else _choose(params, weight_dimension_numbers, others)
-    new, inner_state = inner(chosen, state.inner_state, seen, **extra)
-    updates = jax.tree.map(
-        lambda g, u: g if u is None else u, updates, new, is_leaf=lambda x: x is None
-    )
-    return updates, OnMatricesState(inner_state)
-
-
-def _choose(tree: Any, weight_dimension_numbers: Any, others: bool) -> Any:
-    return map_numbers(
-        lambda x, numbers: x if (numbers is None) == others else None,
-        tree,
-        weight_dimension_numbers,
-    )

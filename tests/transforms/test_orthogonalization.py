@@ -6,6 +6,7 @@ import optax.contrib
 import pytest
 
 import gdjax
+from gdjax.arrangement import MatrixMask
 from gdjax.errors import InvalidValue
 from gdjax.transforms import MuonState
 from tests import runs
@@ -70,15 +71,13 @@ def test_scale_matrices_by_shape_by_hand(run):
         assert (updates["b"] == 1).all()
 
 
-def test_on_matrices_by_hand(run):
-    gradients = [{"w": jnp.full((1, 2), 2.0), "b": jnp.full(2, 2.0)}] * 2
-    (_, _), (updates, state) = run(gdjax.on_matrices(gdjax.trace(0.5)), gradients)  # 2 + 2 / 2
-    assert updates["w"].tolist() == [[3.0, 3.0]]
-    assert updates["b"].tolist() == [2.0, 2.0]
-    assert state.inner_state.trace["b"] is None
-    (_, _), (updates, _) = run(gdjax.on_matrices(gdjax.trace(0.5), others=True), gradients)
-    assert updates["w"].tolist() == [[2.0, 2.0]]
-    assert updates["b"].tolist() == [3.0, 3.0]
+def test_a_mask_of_matrices_or_of_all_else():
+    params = {"w": jnp.ones((1, 2)), "b": jnp.ones(2), "none": None}
+    assert MatrixMask.of(None)(params) == {"w": True, "b": False, "none": None}
+    assert MatrixMask.of(None, inverted=True)(params) == {"w": False, "b": True, "none": None}
+    numbers = {"w": None, "b": None, "none": None}
+    assert MatrixMask.of(numbers)(params) == {"w": False, "b": False, "none": None}
+    assert MatrixMask.of(numbers) == MatrixMask.of(dict(numbers))
 
 
 def numbers_of_layers(dimension_numbers):
