@@ -26,10 +26,10 @@ from tests.discovery import Case
 KINDS = discovery.KINDS
 each = discovery.each
 
-behave = jax.jit(runs.behave)
-storm = jax.jit(runs.storm)
-on_two_leaves = jax.jit(functools.partial(runs.behave, params=runs.TWO_LEAVES))
-behave_together = jax.jit(jax.vmap(runs.behave))
+behave = runs.jit(runs.behave)
+storm = runs.jit(runs.storm)
+on_two_leaves = runs.jit(functools.partial(runs.behave, params=runs.TWO_LEAVES))
+behave_together = runs.jit(jax.vmap(runs.behave))
 
 
 # Discovery ----------------------------------------------------------------------------------
@@ -92,7 +92,7 @@ def test_a_new_rule_is_picked_up(monkeypatch):
 def test_one_program_for_all_values(case: Case):
     traces = []
 
-    @jax.jit
+    @runs.jit
     def step(thing, *args):
         traces.append(None)
         return runs.apply(thing, *args) if isinstance(thing, tuple) else thing(*args)
@@ -200,7 +200,7 @@ def _objective(case: Case, values: dict) -> tuple:
 def _derivatives(objective: Any) -> Any:
     """Reverse and forward derivatives, as two vectors."""
 
-    @jax.jit
+    @runs.jit
     def both(x: jax.Array, direction: jax.Array) -> tuple:
         return jax.grad(objective)(x), jax.jvp(objective, (x,), (direction,))[1]
 
@@ -228,7 +228,7 @@ def test_derivatives_agree_with_central_differences(case: Case):
     """Where a rule takes signs, both are exactly 0: a step function of its hyperparameters."""
     with runs.enable_x64(True):
         objective, x = _objective(case.at_full_precision, case.values())
-        value = jax.jit(objective)
+        value = runs.jit(objective)
 
         def central(i: int, h: float) -> float:
             step = h * x[i] * jnp.eye(x.size)[i]

@@ -1,5 +1,6 @@
 """Small runs that the laws compare: what a transformation or a schedule does, as arrays."""
 
+import functools
 from typing import Any
 
 import jax
@@ -28,7 +29,29 @@ COUNTS = 24  # steps at which a schedule is looked at
 enable_x64 = jax.enable_x64 if hasattr(jax, "enable_x64") else jax.experimental.enable_x64
 
 
-@jax.jit
+def _fast_options() -> dict[str, Any]:
+    """What spares XLA the work of making a program fast, of the options that this XLA knows."""
+    options = {
+        "xla_backend_optimization_level": 0,
+        "xla_cpu_use_fusion_emitters": False,
+        "xla_llvm_disable_expensive_passes": True,
+    }
+
+    def known(name: str) -> bool:
+        try:
+            jax.jit(jnp.sin, compiler_options={name: options[name]}).lower(1.0).compile()
+        except jax.errors.JaxRuntimeError:
+            return False
+        return True
+
+    return {name: options[name] for name in options if known(name)}
+
+
+# The programs of the laws run once: compiling them is most of the work.
+jit = functools.partial(jax.jit, compiler_options=_fast_options())
+
+
+@jit
 def update(pair: Any, *args: Any) -> tuple:
     """One step of a transformation; jitted here, so that all laws share the programs."""
     return apply(pair, *args)

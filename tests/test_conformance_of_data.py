@@ -13,7 +13,7 @@ from tests.discovery import Case
 
 each = discovery.each
 KINDS = discovery.KINDS
-behave = jax.jit(runs.behave)
+behave = runs.jit(runs.behave)
 
 
 def _through_a_file(tree: Any, template: Any) -> Any:

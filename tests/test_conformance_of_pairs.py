@@ -14,9 +14,9 @@ from tests import discovery, runs
 from tests.discovery import Case
 
 each = functools.partial(discovery.each, "transformation", "optimizer")
-behave = jax.jit(runs.behave)
-constant_updates = jax.jit(runs.constant_updates)
-resume = jax.jit(runs.resume, static_argnames="steps")
+behave = runs.jit(runs.behave)
+constant_updates = runs.jit(runs.constant_updates)
+resume = runs.jit(runs.resume, static_argnames="steps")
 
 NARROW = [jnp.float16, jnp.bfloat16]
 FLOATS = [(x64, dtype) for x64 in (False, True) for dtype in (*NARROW, jnp.float32)]
@@ -56,7 +56,7 @@ def test_narrow_arithmetic_is_float32_rounded_once(case: Case, dtype):
     decays = dict.fromkeys(case.decays, 0.999)
     pair = runs.strong(case.make({**case.defaults(), **decays}))
     params = runs.cast(runs.PARAMS, dtype)
-    state = jax.jit(pair.init)(params)
+    state = runs.jit(pair.init)(params)
     for factor in runs.FACTORS:
         arguments = (runs.gradients(params, factor), state, params)
         narrow = runs.update(pair, *arguments)
@@ -114,7 +114,7 @@ def test_nothing_comes_of_nothing(case: Case, dtype):
         case.make(case.defaults()),
         runs.cast(jax.tree.map(np.zeros_like, runs.PARAMS), dtype),
     )
-    state = jax.jit(pair.init)(zeros)
+    state = runs.jit(pair.init)(zeros)
     for _ in range(2):
         updates, state = runs.update(pair, zeros, state, zeros)
         good = jnp.isfinite if case.draws else jnp.logical_not
@@ -132,7 +132,7 @@ def test_complex_numbers_turn_with_their_plane_or_are_refused(case: Case):
     real = runs.cast(runs.PARAMS, jnp.float32)
     params = runs.cast(real, jnp.complex64)
     try:
-        state = jax.jit(pair.init)(params)
+        state = runs.jit(pair.init)(params)
         jax.eval_shape(runs.apply, pair, params, state, params)
     except (TypeError, ValueError) as error:
         return _assert_says_why(error)
@@ -141,7 +141,7 @@ def test_complex_numbers_turn_with_their_plane_or_are_refused(case: Case):
     def turned(tree: Any) -> Any:
         return jax.tree.map(lambda x: turn * x, tree)
 
-    real_state, turned_state = jax.jit(pair.init)(real), jax.jit(pair.init)(turned(params))
+    real_state, turned_state = runs.jit(pair.init)(real), runs.jit(pair.init)(turned(params))
     for factor in runs.FACTORS:
         gradients = runs.gradients(params, factor)
         updates, state = runs.update(pair, gradients, state, params)

@@ -14,7 +14,7 @@ from tests import discovery, runs
 from tests.discovery import Case
 
 each = functools.partial(discovery.each, "transformation", "optimizer")
-behave = jax.jit(runs.behave)
+behave = runs.jit(runs.behave)
 
 TREES = {
     "nested": {"w": np.ones((2, 3)), "rest": (np.ones(3), [np.ones(())])},
