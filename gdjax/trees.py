@@ -172,6 +172,15 @@ def _divide_jvp(primals: tuple, tangents: tuple) -> tuple[jax.Array, jax.Array]:
     return quotient, (x_dot - quotient * y_dot) * (1 / y)
 
 
+def maximum(x: Any, y: Any) -> jax.Array:
+    """The larger of two, whose derivative is that of the larger.
+
+    That of ``jnp.maximum`` compares its result with both. Where a compiler computes that anew and
+    rounds differently, it is equal to neither, and the derivative is lost.
+    """
+    return jnp.where(x > y, x, y)
+
+
 def global_norm(tree: Any) -> jax.Array:
     """Euclidean norm of all leaves together, in at least float32, derivative 0 at 0.
 

@@ -149,8 +149,7 @@ def test_vmap_is_a_loop(case: Case):
         # Two programs, so XLA may fuse and contract differently: some units in the last place
         # (1.2e-7) of each operation, relative to the largest number where terms cancel.
         stack = jax.tree.map(lambda *x: jnp.stack(x), *alone)
-        largest = max(1.0, runs.largest(stack)) if case.holds_params else 1.0
-        runs.assert_close(together, stack, rtol=2e-6, atol=2e-7 * largest)
+        runs.assert_close(together, stack, rtol=2e-6, atol=2e-7 * max(1.0, runs.largest(stack)))
         assert any(map(_differ, _outcomes(case, name, alone))), f"{name} changes nothing"
 
 

@@ -101,19 +101,6 @@ class Case(NamedTuple):
         return self.kind == "optimizer" or any(map(_is_pair, values))
 
     @property
-    def holds_params(self) -> bool:
-        """Whether its state starts as a copy of the parameters.
-
-        Its updates are then differences of parameters, and their rounding is that of those.
-        """
-        if self.kind == "schedule":
-            return False
-        params = runs.cast(runs.PARAMS, float)
-        leaves = jax.tree.leaves(self.make().init(params))
-        numbers = [x for x in leaves if jnp.issubdtype(x.dtype, jnp.number)]
-        return any(jnp.array_equal(x, params["w"].astype(x.dtype)) for x in numbers)
-
-    @property
     def draws(self) -> bool:
         """Whether it draws random numbers."""
         return "key" in self.numbers

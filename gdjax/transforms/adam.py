@@ -165,7 +165,7 @@ def scale_by_amsgrad(
     def leaf(g: Any, m: Any, v: Any, v_max: Any) -> tuple:
         m = trees.average(g, m, b1)
         v = trees.average(trees.abs_sq(g), v, b2)
-        v_max = jnp.maximum(v_max, v * debias_nu)
+        v_max = trees.maximum(v_max, v * debias_nu)
         return m * debias_mu / (trees.sqrt(v_max + eps_root) + eps), m, v, v_max
 
     updates, mu, nu, nu_max = trees.map_leaves(leaf, updates, state.mu, state.nu, state.nu_max)

@@ -66,7 +66,7 @@ def scale_by_adamax(
 
     def leaf(g: Any, m: Any, v: Any) -> tuple:
         m = trees.average(g, m, b1)
-        v = jnp.maximum(b2 * v, jnp.abs(g) + eps)
+        v = trees.maximum(b2 * v, jnp.abs(g) + eps)
         return m * debias / v, m, v
 
     updates, mu, nu = trees.map_leaves(leaf, updates, state.mu, state.nu)
