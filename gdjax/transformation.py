@@ -78,7 +78,7 @@ class Update(Bound):
         except AttributeError as error:  # of a rule that does not say what its state is
             if error.obj is not inner_state:
                 raise
-            raise self._stateless(inner_state, error.name) from None
+            raise self._stateless(inner_state, str(error.name)) from None
         if not (isinstance(result, tuple) and len(result) == 2):
             raise InvalidType(f"{self.name} must return (updates, state), got {type(result)}")
         updates, inner_state = result
