@@ -61,9 +61,10 @@ def _init_chain(params: Any, links: tuple[Bound, ...]) -> tuple:
 
 
 def _chain(updates: Any, state: Any, params: Any, links: tuple[Update, ...], **extra: Any) -> tuple:
-    if len(links) != len(state):
+    held = len(state) if isinstance(state, (tuple, list)) else type(state).__name__
+    if len(links) != held:
         raise InvalidValue(
-            f"chain of {len(links)} transformations got a state of {len(state)}; pass the state "
+            f"chain of {len(links)} transformations got a state of {held}; pass the state "
             "that this chain's init or last update returned"
         )
     new_state = []

@@ -4,8 +4,10 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from gdjax import trees
+from gdjax.errors import InvalidType
 
 
 def normal(key: jax.Array, x: Any) -> jax.Array:
@@ -29,7 +31,17 @@ def random_key(key: Any) -> jax.Array:
     """A PRNG key from a key or from a seed, an integer.
 
     A seed gives raw key data, which is saved like any array; a key is taken as it is.
+
+    Raises:
+      InvalidType: a number that is not whole, or no number.
     """
-    if jnp.issubdtype(jnp.result_type(key), jax.dtypes.prng_key) or jnp.ndim(key):
+    if _is_kind(key, jax.dtypes.prng_key) or (_is_kind(key, jnp.integer) and jnp.ndim(key)):
         return key
+    if not _is_kind(key, jnp.integer):
+        raise InvalidType(f"key must be a PRNG key or a seed, a whole number, got {key}")
     return jax.random.PRNGKey(key)
+
+
+def _is_kind(x: Any, kind: Any) -> bool:
+    known = isinstance(x, (int, float, np.generic, np.ndarray, jax.Array))
+    return known and jnp.issubdtype(jnp.result_type(x), kind)

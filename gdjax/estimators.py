@@ -1,7 +1,6 @@
 """Gradients from values alone, of functions that have no useful derivative.
 
-Each estimator has the signature of ``jax.value_and_grad``, so it stands wherever that does. What
-it returns is a binding (see :mod:`gdjax.binding`) whose numbers are leaves.
+Each stands wherever ``jax.value_and_grad`` does, and returns a binding whose numbers are leaves.
 """
 
 import math
@@ -176,8 +175,8 @@ def _perturbed(
     **kwargs: Any,
 ) -> tuple:
     """The gradient along ``num_samples`` random directions, drawn twice rather than stored."""
-    if key is None:
-        raise InvalidType(f"{name} draws directions: pass a new PRNG key each time, key=...")
+    if not isinstance(key, jax.Array):
+        raise InvalidType(f"{name} draws: pass a new PRNG key each time, key=..., got {key!r}")
     value, params, evaluate = _prepare(name, fun, argnums, has_aux, args, kwargs)
     leaves, treedef = jax.tree.flatten(params)
 
@@ -219,8 +218,9 @@ def _parameter_shift(
         above, below = evaluate(unravel(flat.at[i].add(by))), evaluate(unravel(flat.at[i].add(-by)))
         return (above - below) / (2 * jnp.sin(shift))
 
-    slopes = jax.lax.map(slope, jnp.arange(flat.size), batch_size=batch_size)
-    return value, _like(unravel(slopes.astype(flat.dtype)), argnums, args)
+    if flat.size:  # else jax.lax.map has no element to begin with
+        flat = jax.lax.map(slope, jnp.arange(flat.size), batch_size=batch_size).astype(flat.dtype)
+    return value, _like(unravel(flat), argnums, args)
 
 
 def _bound(
@@ -237,9 +237,9 @@ def _bound(
     for name, leaf in bound.leaves.items():
         if is_schedule(leaf):
             raise InvalidType(f"{bound.name}: {name} must be a number, got the schedule {leaf!r}")
-    for name, count in counts.items():
-        if not isinstance(count, int) or count < 1:
-            raise InvalidValue(f"{bound.name}: {name} must be an int of at least 1, got {count!r}")
+    for name, n in counts.items():
+        if not isinstance(n, int) or n < 1:
+            raise InvalidValue(f"{bound.name}: {name} must be an int of at least 1, got {n!r}")
     structure = {"argnums": argnums, "has_aux": has_aux, **counts, **bound.structure}
     if jax.tree_util.all_leaves([fun]):
         return Bound(rule, bound.leaves, {"fun": fun, **structure})
@@ -251,8 +251,8 @@ def _prepare(
 ) -> tuple[Any, tuple, Callable[[tuple], jax.Array]]:
     """What ``fun`` returns, the parameters in at least float32, the scalar as their function."""
     positions = (argnums,) if isinstance(argnums, int) else argnums
-    if not all(0 <= i < len(args) for i in positions):
-        raise InvalidType(f"{name}: argnums={argnums}, got {len(args)} positional arguments")
+    if not all(type(i) is int and 0 <= i < len(args) for i in positions):
+        raise InvalidType(f"{name}: {argnums=}, got {len(args)} positional arguments")
     params = tuple(args[i] for i in positions)
     if not jax.tree.leaves(params):
         raise InvalidValue(f"{name}: there is no number in the parameters {params}; check argnums")
@@ -265,7 +265,7 @@ def _prepare(
             )
 
     def scalar(value: Any) -> jax.Array:
-        value = value[0] if has_aux else value
+        value = value if not has_aux else value[0] if isinstance(value, tuple) else (value,)
         got = jax.tree.map(jax.typeof, value)
         if getattr(got, "shape", None) != () or not jnp.issubdtype(got.dtype, jnp.floating):
             raise InvalidType(

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from gdjax.binding import Bound
-from gdjax.errors import InvalidType
+from gdjax.errors import InvalidType, nearest
 from gdjax.ranges import interval_of
 
 
@@ -38,9 +38,17 @@ def factory(
             call = signature.bind(*args, **kwargs)
         except TypeError as error:
             names = ", ".join(signature.parameters)
-            raise InvalidType(f"{Bound(rule).name}({names}): {error}") from None
+            what = str(error)
+            if not _takes_any(signature):  # Python would name what is missing for a misspelt one
+                for name in sorted(kwargs.keys() - signature.parameters.keys()):
+                    what = f"no argument {name!r}: {nearest(name, signature.parameters)}"
+            raise InvalidType(f"{Bound(rule).name}({names}): {what}") from None
         call.apply_defaults()
         return make(call.arguments)
 
     vars(build).update(__signature__=signature)
     return build
+
+
+def _takes_any(signature: inspect.Signature) -> bool:
+    return any(p.kind is p.VAR_KEYWORD for p in signature.parameters.values())

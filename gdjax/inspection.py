@@ -123,9 +123,11 @@ def _named(tree: Any, is_leaf: Callable[[Any], bool] | None = None) -> list[tupl
     # What holds both halves of a pair has each hyperparameter twice; it is still one.
     splits = [_split(path) for path, _ in flat]
     paths = [(*(key for key in outer if key not in _HALVES), *inner) for outer, inner in splits]
-    times = Counter(_dotted(path) for path in set(paths))
+    # The constants of a schedule count as what the schedule stands for, as a number would.
+    arguments = {path: _argument(path) for path in paths}
+    times = Counter(_dotted(argument) for argument in set(arguments.values()))
     return [
-        (_dotted(path, positions=times[_dotted(path)] > 1), path, value)
+        (_dotted(path, positions=times[_dotted(arguments[path])] > 1), path, value)
         for path, (_, value) in zip(paths, flat, strict=True)
     ]
 
@@ -144,6 +146,12 @@ def _split(path: tuple) -> tuple[tuple, tuple]:
     labelled = [i for i, key in enumerate(path) if isinstance(key, ChildKey) and key.label]
     last = labelled[-1] if labelled else len(path)
     return path[:last], path[last:]
+
+
+def _argument(path: tuple) -> tuple:
+    """The way to the rule's argument in which a leaf is."""
+    outer, inner = _split(path)
+    return (*outer, *inner[:1])
 
 
 def _entry(key: Any) -> Any:

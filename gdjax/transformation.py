@@ -68,23 +68,30 @@ class Update(Bound):
                 "that this transformation's init or last update returned"
             )
         count, inner_state = state if self.scheduled else (None, state)
+        if isinstance(inner_state, tuple):  # of which any kind has a method called count
+            for field in _state_fields(self.function):
+                if field not in getattr(inner_state, "_fields", ()):
+                    raise self._stateless(inner_state, field)
         arguments = self.arguments() | at_step(count, self.leaves, trees.compute_dtype(updates))
         try:
             result = self.function(updates, inner_state, params, **arguments, **extra)
-        except AttributeError as error:
+        except AttributeError as error:  # of a rule that does not say what its state is
             if error.obj is not inner_state:
                 raise
-            raise InvalidValue(
-                f"{self.name} got a state without {error.name}: {type(inner_state).__name__}; pass "
-                "the state that this transformation's init or last update returned, or convert "
-                "Optax's with gdjax.from_optax_state"
-            ) from None
+            raise self._stateless(inner_state, str(error.name)) from None
         if not (isinstance(result, tuple) and len(result) == 2):
             raise InvalidType(f"{self.name} must return (updates, state), got {type(result)}")
         updates, inner_state = result
         if count is None:
             return updates, inner_state
         return updates, ScheduledState(optax.safe_increment(count), inner_state)
+
+    def _stateless(self, state: Any, field: str) -> InvalidValue:
+        return InvalidValue(
+            f"{self.name} got a state without {field}: {type(state).__name__}; pass the state "
+            "that this transformation's init or last update returned, or convert Optax's with "
+            "gdjax.from_optax_state"
+        )
 
     def __repr__(self) -> str:
         """Like the code that makes it."""
@@ -173,6 +180,13 @@ def at_step(count: Any, leaves: dict[str, Any], dtype: np.dtype) -> dict[str, An
         return jnp.asarray(leaf, dtype if real else None)
 
     return jax.tree.map(value, leaves, is_leaf=binding.is_bound)
+
+
+@functools.lru_cache(maxsize=1024)
+def _state_fields(rule: Callable[..., Any]) -> tuple[str, ...]:
+    """Fields of the state of a rule, where its annotation is the named tuple."""
+    parameter = inspect.signature(rule).parameters.get("state")
+    return getattr(parameter and parameter.annotation, "_fields", ())
 
 
 @functools.lru_cache(maxsize=1024)

@@ -220,7 +220,16 @@ def refuse_complex(what: str, tree: Any) -> None:
 def _compute(leaf: Callable[..., Any], outputs: int, *row: Any) -> tuple:
     results = leaf(*(jax.tree.map(_widen, x) for x in row))
     results = results if outputs > 1 else (results,)
-    return tuple(jax.tree.map(_cast, *pair) for pair in zip(results, row[:outputs], strict=True))
+    return tuple(map(_cast_like, results, row[:outputs]))
+
+
+def _cast_like(new: Any, old: Any) -> Any:
+    """The arrays of ``new`` in the containers and dtypes of ``old``.
+
+    A container of arrays may come back as one of another kind, from Flax for example.
+    """
+    leaves, treedef = jax.tree.flatten(old)
+    return treedef.unflatten(map(_cast, jax.tree.leaves(new), leaves))
 
 
 def _cast(new: Any, old: Any) -> jax.Array:

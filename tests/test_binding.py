@@ -290,3 +290,10 @@ def test_check_finds_what_vmap_let_pass():
     bad = jax.vmap(lambda n: gdjax.sgd(gdjax.cosine_decay_schedule(1.0, n)))(jnp.array([3, 0]))
     with pytest.raises(InvalidValue, match="cosine_decay_schedule: decay_steps must be a whole"):
         inspection.check(bad)
+
+
+def test_a_misspelt_argument_is_named_before_what_is_missing():
+    with pytest.raises(
+        InvalidType, match=r"no argument 'transition_step': did you mean transition"
+    ):
+        gdjax.linear_schedule(0.5, 0.25, transition_step=3)

@@ -224,10 +224,20 @@ class TestSignature:
         with pytest.raises(error, match=message):
             estimator(fun)(x, **key)
 
+    def test_parameters_without_an_element(self, estimator, key):
+        value, gradient = estimator(_cubic)(jnp.zeros((0, 2)), **key)
+        assert float(value) == 0
+        assert gradient.shape == (0, 2)
+
     def test_wrong_arguments(self, estimator, key):
         name = "shift" if not key else "sigma"
         with pytest.raises(InvalidType, match="argnums=1, got 1 positional"):
             estimator(_cubic, 1)(jnp.ones(2), **key)
+        for argnums in (-1, "x", (0, 0.0)):
+            with pytest.raises(InvalidType, match=r"argnums=.*, got 1 positional"):
+                estimator(_cubic, argnums)(jnp.ones(2), **key)
+        with pytest.raises(InvalidType, match=r"\(scalar, aux\) with has_aux=True"):
+            estimator(_cubic, has_aux=True)(jnp.ones(2), **key)
         with pytest.raises(InvalidType, match="fun must be a function"):
             estimator(3)
         for value in (0.0, -1.0, np.nan):
@@ -252,5 +262,7 @@ def _scaled(x, factor):
 def test_a_key_is_needed(estimator):
     with pytest.raises(InvalidType, match="pass a new PRNG key each time"):
         estimator(_cubic)(jnp.ones(2))
+    with pytest.raises(InvalidType, match=r"pass a new PRNG key each time, key=..., got 7"):
+        estimator(_cubic)(jnp.ones(2), key=7)
     with pytest.raises(InvalidValue, match="num_samples must be an int of at least 1"):
         estimator(_cubic, num_samples=0)

@@ -49,6 +49,30 @@ def test_flax_nnx_optimizer(ours, theirs):
     _falls_alike(train(ours), train(theirs))
 
 
+@pytest.mark.parametrize("make", [gdjax.shampoo, gdjax.soap, gdjax.sm3], ids=lambda f: f.__name__)
+def test_flax_nnx_optimizer_with_containers_in_the_state(make):
+    """Flax hands back a mapping where the state held a tuple, a list or a dict for each array."""
+
+    @nnx.jit
+    def step(model, optimizer):
+        gradients = nnx.grad(lambda m: jnp.mean((m(X) - Y) ** 2))(model)
+        optimizer.update(model, gradients)
+
+    model = nnx.Linear(3, 1, rngs=nnx.Rngs(0))
+    optimizer = nnx.Optimizer(model, make(0.05), wrt=nnx.Param)
+    params = nnx.to_pure_dict(nnx.state(model, nnx.Param))
+    state = make(0.05).init(params)
+    for _ in range(STEPS):
+        step(model, optimizer)
+        gradients = jax.grad(lambda p: jnp.mean((X @ p["kernel"] + p["bias"][None] - Y) ** 2))(
+            params
+        )
+        updates, state = make(0.05).update(gradients, state, params)
+        params = gdjax.apply_updates(params, updates)
+    trained = nnx.to_pure_dict(nnx.state(model, nnx.Param))
+    chex.assert_trees_all_close(trained, params, rtol=1e-4, atol=1e-6)
+
+
 @pytest.mark.parametrize(("ours", "theirs"), PAIRS)
 def test_flax_train_state(ours, theirs):
     def apply(params, x):

@@ -166,12 +166,19 @@ def test_named_chain_refuses_a_name_twice():
         (gdjax.adam(0.1), gdjax.adamw(0.1)),
         (gdjax.named_chain(("a", gdjax.clip(1.0))), gdjax.named_chain(("b", gdjax.clip(1.0)))),
         (gdjax.scale(halving), gdjax.scale(0.5)),
+        (gdjax.average_params(), gdjax.trace(0.5)),
+        (gdjax.scale_by_distance_over_gradients(), gdjax.chain()),
     ],
-    ids=["chain", "named chain", "schedule"],
+    ids=["chain", "named chain", "schedule", "tuple's method count", "empty tuple"],
 )
 def test_the_state_of_another_optimizer_is_an_error(optimizer, state_of):
     with pytest.raises(InvalidValue, match=r"pass the state that this .* returned"):
         optimizer.update(GRADIENTS, state_of.init(GRADIENTS), PARAMS)
+
+
+def test_a_missing_state_is_an_error():
+    with pytest.raises(InvalidValue, match=r"chain of 2 transformations got a state of NoneType"):
+        gdjax.adam(0.1).update(GRADIENTS, None, PARAMS)
 
 
 def test_mismatched_trees_are_both_shown():

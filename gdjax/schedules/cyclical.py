@@ -85,6 +85,7 @@ def cosine_restarts_schedule(
         off = jax.lax.stop_gradient(jnp.round(exact) - exact)
         return exact + jnp.where(jnp.abs(off) <= 32 * jnp.finfo(exact.dtype).eps * exact, off, 0)
 
+    count = jnp.maximum(count, 0)
     growth = jnp.asarray(period_factor - 1, float)
     grows = growth > 0
     periods = count / period_steps
@@ -130,7 +131,7 @@ def cyclical_schedule(
     [0.0, 0.5, 1.0, 0.5, 0.0, 0.25, 0.5, 0.25]
     """
     down_steps = up_steps if down_steps is None else down_steps
-    period = up_steps + down_steps
+    count, period = jnp.maximum(count, 0), up_steps + down_steps
     n = count // period
     t = count - n * period
     falling = curves.fall("linear", t - up_steps, down_steps)

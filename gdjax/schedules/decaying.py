@@ -177,7 +177,7 @@ def inverse_sqrt_schedule(
 def _inverse_sqrt_schedule(
     count: Any, peak_value: Real, warmup_steps: PositiveSteps, warmup_type: str
 ) -> jax.Array:
-    step = jnp.asarray(count + 1, float)
+    step = jnp.asarray(jnp.maximum(count, 0) + 1, float)
     value = peak_value * jnp.sqrt(warmup_steps / jnp.maximum(step, warmup_steps))
     if warmup_type == "linear":
         value = value * jnp.where(step < warmup_steps, step / warmup_steps, 1)
@@ -246,6 +246,7 @@ def power_schedule(
     >>> [float(power_schedule(1.0, 2.0, 0.5)(step)) for step in (0, 4, 16)]
     [1.0, 1.0, 0.5]
     """
+    count = jnp.maximum(count, 0)
     tokens = jnp.asarray(step_tokens * jnp.maximum(count, warmup_steps), float)
     some = tokens > 0  # before the first token the power is infinite
     decayed = coefficient * jnp.where(some, tokens, 1) ** -power

@@ -193,7 +193,7 @@ def array_schedule(values: Sequence[Real] | jax.Array) -> Schedule:
 
 @schedule
 def _array_schedule(count: Any, values: Real) -> jax.Array:
-    return jnp.take(values, jnp.clip(count, 0, len(values) - 1))
+    return jnp.take(values, jnp.clip(count, 0, len(values) - 1).astype(int))
 
 
 def _through(count: Any, shape: str, boundaries: tuple, values: tuple) -> jax.Array:

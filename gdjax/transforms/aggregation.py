@@ -181,7 +181,7 @@ def differentially_private_aggregate(
     Reference:
       Abadi et al., Deep learning with differential privacy (https://arxiv.org/abs/1607.00133),
       algorithm 1; layerwise: McMahan et al., Learning differentially private recurrent language
-      models (https://arxiv.org/abs/1710.06963), section 3.
+      models (https://arxiv.org/abs/1710.06963).
 
     >>> init, update = differentially_private_aggregate(1.0, noise_multiplier=0.0, key=0)
     >>> update(jnp.array([[4.0, 0.0], [0.0, 0.5]]), init(None))[0]

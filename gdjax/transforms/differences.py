@@ -135,8 +135,7 @@ def scale_by_optimistic_gradient(
 
     Reference:
       Mokhtari et al., A unified analysis of extra-gradient and optimistic gradient methods for
-      saddle point problems (https://arxiv.org/abs/1901.08511v2), section 4.3, the generalized
-      form.
+      saddle point problems (https://arxiv.org/abs/1901.08511v2), the generalized form.
 
     >>> init, update = scale_by_optimistic_gradient()
     >>> u, state = update(jnp.array([1.0]), init(jnp.zeros(1)))
@@ -186,7 +185,7 @@ def correct_by_mars(
       previous_gradient: the last updates, before their correction, of the parameters' shapes.
 
     Reference:
-      Yuan et al., MARS (https://arxiv.org/abs/2411.10438), equation 3.1 and algorithm 2, in the
+      Yuan et al., MARS (https://arxiv.org/abs/2411.10438), algorithm 2, in the
       approximate form: the previous gradient is that of the previous step's batch. There the
       norm of ``u`` is bounded by 1.
 

@@ -191,6 +191,7 @@ def scale_by_sm3(
     fresh = jnp.where(b2 < 1, 1 - b2, 1)
 
     def leaf(g: Any, covers: list, average: Any) -> tuple:
+        covers = jax.tree.leaves(covers)
         others = [tuple(i for i in range(g.ndim) if i != axis) for axis in range(len(covers))]
         views = map(jnp.expand_dims, covers, others)
         least = functools.reduce(jnp.minimum, views)

@@ -29,6 +29,8 @@ class PartitionState(NamedTuple):
 
 
 def _init_masked(params: Any, inner: Any, mask: Any) -> MaskedState:
+    if _is_placeholder(params):
+        return MaskedState(inner(params))
     return MaskedState(inner(_hide(_bools(mask, params), params)))
 
 
@@ -144,6 +146,8 @@ def partition(
 def _init_labelled(
     params: Any, inner: Any, label: str, known: tuple[str, ...], param_labels: Any
 ) -> MaskedState:
+    if _is_placeholder(params):
+        return MaskedState(inner(params))
     return MaskedState(inner(_hide(_has(label, known, param_labels, params), params)))
 
 
@@ -221,6 +225,14 @@ def _has(label: str, known: tuple[str, ...], param_labels: Any, params: Any) -> 
             )
     subtrees.map_prefix("param_labels", lambda *_: None, labels, params)
     return jax.tree.map(lambda other: other == label, labels)
+
+
+def _is_placeholder(params: Any) -> bool:
+    """Whether ``optax.tree_map_params`` asks what of the state is like the parameters.
+
+    No mask fits what it puts in their place. Optax keeps the class to itself.
+    """
+    return type(params).__name__ == "_ParamsPlaceholder"
 
 
 def _is_label(x: Any) -> bool:

@@ -43,7 +43,7 @@ def scale_by_polyak(
 
     Reference:
       Loizou et al., Stochastic Polyak step-size for SGD (https://arxiv.org/abs/2002.10542),
-      equation 3, with c = 1; Garrigos et al., Function value learning
+      with c = 1; Garrigos et al., Function value learning
       (https://arxiv.org/abs/2307.14528), for ``"sps+"``.
 
     >>> init, update = scale_by_polyak()
@@ -126,8 +126,8 @@ def scale_by_distance_over_gradients(
       init_params: the parameters at the start, of their shapes.
 
     Reference:
-      Ivgi et al., DoG is SGD's best friend (https://arxiv.org/abs/2302.12022), algorithm 1 for
-      each layer (section 3.3). Optax keeps arrays of one element where we keep scalars, and so
+      Ivgi et al., DoG is SGD's best friend (https://arxiv.org/abs/2302.12022), for each
+      layer. Optax keeps arrays of one element where we keep scalars, and so
       makes an array of the update of a scalar.
 
     >>> init, update = scale_by_distance_over_gradients(reps_rel=0.5, eps=0.0)

@@ -36,7 +36,7 @@ def soft_threshold(
 
     Reference:
       Daubechies, Defrise and De Mol, An iterative thresholding algorithm for linear inverse
-      problems with a sparsity constraint (https://arxiv.org/abs/math/0307152), equation 1.4; Zou
+      problems with a sparsity constraint (https://arxiv.org/abs/math/0307152); Zou
       and Hastie, Regularization and variable selection via the elastic net, 2005; Parikh and
       Boyd, Proximal algorithms, 2014, section 6.5.
 

@@ -113,13 +113,13 @@ def scale_by_shampoo(
     def gather(g: Any, statistics: tuple) -> tuple:
         return g, tuple(
             trees.average(_second_moment(g, i, s.ndim == 2), s, b2)
-            for i, s in enumerate(statistics)
+            for i, s in enumerate(jax.tree.leaves(statistics))
         )
 
     def precondition(g: Any, m: Any, roots: tuple) -> tuple:
         m = trees.average(g, m, b1)
         u = (m * debias_mu).reshape(m.shape or (1,))
-        for i, root in enumerate(roots):
+        for i, root in enumerate(jax.tree.leaves(roots)):
             if root.ndim == 2:
                 u = matrices.multiply_axis(root, u, i)
             else:

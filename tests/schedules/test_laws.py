@@ -63,3 +63,18 @@ def test_a_length_of_0_leaves_nothing_that_is_not_finite(case: Case):
     for name, value in case.values().items():
         if isinstance(value, int) and case.interval(name).low == 0:
             _assert_finite(case, case.values() | {name: 0.0})
+
+
+@discovery.each("schedule")
+def test_before_the_first_step_a_schedule_is_as_at_it(case: Case):
+    """Also where it is shifted: nothing climbs, falls or oscillates before it begins."""
+    curve = case.make()
+    values = np.asarray([curve(count) for count in (-1000, -5, -1)])
+    np.testing.assert_allclose(values, np.full(3, curve(0)), rtol=1e-6)
+
+
+@discovery.each("schedule")
+def test_steps_may_be_floats(case: Case):
+    """As an axis of a plot is."""
+    curve = case.make()
+    np.testing.assert_allclose(curve(jnp.asarray(7.0)), curve(7), rtol=1e-6)

@@ -131,3 +131,21 @@ def test_partition_needs_transformations_by_label_and_a_label_for_each_parameter
         gdjax.partition({"flat": gdjax.scale(1.0)}, by_depth).init(GRADIENTS)
     with pytest.raises(gdjax.InvalidValue, match="param_labels does not fit the parameters"):
         gdjax.partition({"flat": gdjax.scale(1.0)}, {"v": "flat"}).init(GRADIENTS)
+
+
+@pytest.mark.parametrize(
+    "wrap",
+    [
+        lambda inner, mask: gdjax.masked(inner, mask),
+        lambda inner, mask: gdjax.partition(
+            {"True": inner, "False": gdjax.set_to_zero()}, jax.tree.map(str, mask)
+        ),
+    ],
+    ids=["masked", "partition"],
+)
+def test_optax_finds_the_parameters_in_the_state(wrap):
+    pair = wrap(gdjax.trace(0.5), {"w": True, "b": False})
+    state = pair.init({"w": jnp.zeros(2), "b": jnp.zeros(1)})
+    ones = optax.tree_map_params(pair, jnp.ones_like, state)
+    assert jax.tree.structure(ones) == jax.tree.structure(state)
+    assert [leaf.tolist() for leaf in jax.tree.leaves(ones)] == [[1.0, 1.0]]

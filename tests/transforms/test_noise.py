@@ -6,6 +6,7 @@ import optax
 import pytest
 
 import gdjax
+from gdjax.errors import InvalidType
 from gdjax.transforms import (
     AddNoiseState,
     LangevinState,
@@ -159,3 +160,9 @@ def test_noise_in_bfloat16_is_that_of_float32_rounded(run):
 def test_noise_is_refused_for_complex_parameters(run):
     with pytest.raises(gdjax.InvalidType, match="noise is not defined for complex numbers"):
         run(gdjax.langevin_step(1.0, 3), [jnp.zeros(2, complex)])
+
+
+@pytest.mark.parametrize("key", ["seed", None, 1.5])
+def test_a_key_is_a_key_or_a_seed(key):
+    with pytest.raises(InvalidType, match=f"key must be a PRNG key or a seed.*got .*{key}"):
+        gdjax.add_noise(0.5, 0.5, key).init(jnp.zeros(2))
