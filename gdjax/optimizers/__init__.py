@@ -62,6 +62,7 @@ from gdjax.optimizers.self_scaled import (
 from gdjax.optimizers.signs import (
     lion,
     sign_sgd,
+    signum,
 )
 
 __all__ = [
@@ -102,6 +103,7 @@ __all__ = [
     "sgld",
     "shampoo",
     "sign_sgd",
+    "signum",
     "simplified_ademamix",
     "sm3",
     "soap",
