@@ -56,7 +56,9 @@ from gdjax.optimizers.preconditioned import (
 )
 from gdjax.optimizers.self_scaled import (
     adadelta,
+    dadapt_adamw,
     polyak_sgd,
+    prodigy,
     rprop,
 )
 from gdjax.optimizers.signs import (
@@ -79,6 +81,7 @@ __all__ = [
     "adopt",
     "amsgrad",
     "cautious_adamw",
+    "dadapt_adamw",
     "dpsgd",
     "fromage",
     "lamb",
@@ -93,6 +96,7 @@ __all__ = [
     "optimistic_adam_v2",
     "optimistic_gradient_descent",
     "polyak_sgd",
+    "prodigy",
     "psgld",
     "radam",
     "rmsprop",

@@ -86,6 +86,12 @@ from gdjax.transforms.differences import (
     scale_by_adan,
     scale_by_optimistic_gradient,
 )
+from gdjax.transforms.distance_adaptation import (
+    ScaleByDAdaptAdamState,
+    ScaleByProdigyState,
+    scale_by_dadapt_adam,
+    scale_by_prodigy,
+)
 from gdjax.transforms.factored import (
     FactoredState,
     ScaleBySM3State,
@@ -252,10 +258,12 @@ __all__ = [
     "ScaleByAdoptState",
     "ScaleByAmsgradState",
     "ScaleByBeliefState",
+    "ScaleByDAdaptAdamState",
     "ScaleByDistanceOverGradientsState",
     "ScaleByLionState",
     "ScaleByNovogradState",
     "ScaleByOptimisticGradientState",
+    "ScaleByProdigyState",
     "ScaleByRStdDevState",
     "ScaleByRadamState",
     "ScaleByRmsState",
@@ -325,6 +333,7 @@ __all__ = [
     "scale_by_adopt",
     "scale_by_amsgrad",
     "scale_by_belief",
+    "scale_by_dadapt_adam",
     "scale_by_depth",
     "scale_by_distance_over_gradients",
     "scale_by_factored_rms",
@@ -336,6 +345,7 @@ __all__ = [
     "scale_by_param_block_norm",
     "scale_by_param_block_rms",
     "scale_by_polyak",
+    "scale_by_prodigy",
     "scale_by_radam",
     "scale_by_rms",
     "scale_by_rprop",
