@@ -26,6 +26,12 @@ from gdjax.optimizers.descent import (
     rmsprop,
     sgd,
 )
+from gdjax.optimizers.federated import (
+    fedadagrad,
+    fedadam,
+    fedavg,
+    fedyogi,
+)
 from gdjax.optimizers.layerwise import (
     adafactor,
     fromage,
@@ -83,6 +89,10 @@ __all__ = [
     "cautious_adamw",
     "dadapt_adamw",
     "dpsgd",
+    "fedadagrad",
+    "fedadam",
+    "fedavg",
+    "fedyogi",
     "fromage",
     "lamb",
     "lars",

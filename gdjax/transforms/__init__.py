@@ -98,6 +98,10 @@ from gdjax.transforms.factored import (
     scale_by_factored_rms,
     scale_by_sm3,
 )
+from gdjax.transforms.federated import (
+    ScaleByServerMomentsState,
+    scale_by_server_moments,
+)
 from gdjax.transforms.finetuning import (
     GradualUnfreezingState,
     gradual_unfreezing,
@@ -270,6 +274,7 @@ __all__ = [
     "ScaleByRpropState",
     "ScaleByRssState",
     "ScaleBySM3State",
+    "ScaleByServerMomentsState",
     "ScaleByShampooState",
     "ScaleBySimplifiedAdEMAMixState",
     "ScaleBySoapState",
@@ -351,6 +356,7 @@ __all__ = [
     "scale_by_rprop",
     "scale_by_rss",
     "scale_by_schedule",
+    "scale_by_server_moments",
     "scale_by_shampoo",
     "scale_by_sign",
     "scale_by_simplified_ademamix",
