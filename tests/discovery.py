@@ -85,8 +85,15 @@ class Case(NamedTuple):
 
     def fed(self, thing: Any) -> Any:
         """Behind what spreads each gradient over workers, where ``thing`` aggregates theirs."""
-        aggregates = self.factory.__module__.endswith(".aggregation")
-        return gdjax.chain(runs.spread(), thing) if aggregates else thing
+        return gdjax.chain(runs.spread(), thing) if self.aggregates else thing
+
+    @property
+    def aggregates(self) -> bool:
+        """Whether a rule in it reduces a leading axis of its updates."""
+        if self.kind == "schedule":
+            return False
+        rules = _functions(self.factory(**self.structure, **self.values()).update)
+        return any(rule.__module__.endswith(".aggregation") for rule in rules)
 
     @property
     def reals(self) -> bool:
@@ -206,6 +213,14 @@ def _options(factory: Callable[..., Any], name: str, default: Any) -> tuple:
     if name.startswith("dtype") or name.endswith("dtype"):
         return (jnp.bfloat16,)
     return ()
+
+
+def _functions(tree: Any) -> Iterator[Callable[..., Any]]:
+    """The functions of all bindings in ``tree``."""
+    for leaf in jax.tree.leaves(tree, is_leaf=binding.is_bound):
+        if binding.is_bound(leaf):
+            yield leaf.function
+            yield from _functions(leaf.leaves)
 
 
 def _is_pair(x: Any) -> bool:

@@ -64,6 +64,7 @@ VALUES: dict[str, Callable[[int], Any]] = {
     "backoff_factor": lambda i: 0.9 + 0.02 * i,
     "base_optimizer": lambda i: gdjax.trace(0.6 + 0.1 * i),
     "before": lambda i: schedules.cosine_decay_schedule(0.9 - 0.1 * i, 9, 0.3, 2.0),
+    "betas": lambda i: (0.6 + 0.05 * i, 0.8 + 0.05 * i),
     "boundaries": lambda i: [5 + i, 11 + i],
     "boundaries_and_scales": lambda i: {3: 0.5 + 0.1 * i, 9: 0.25 + 0.1 * i},
     "coefficient": lambda i: 1.6 + 0.1 * i,
@@ -74,6 +75,8 @@ VALUES: dict[str, Callable[[int], Any]] = {
     "decay_schedule": lambda i: schedules.exponential_decay(0.9 - 0.1 * i, 3, 0.7 - 0.1 * i),
     "decay_steps": lambda i: 15 + i,
     "end_value": lambda i: 0.14 + 0.01 * i,
+    "estim_lr0": lambda i: 0.2 + 0.05 * i,
+    "estim_lr_coef": lambda i: 1000.0 + 100 * i,  # small rates move no estimate with less
     "every_k": lambda i: 2 + i,
     "growth_factor": lambda i: 1.5 + 0.1 * i,
     "growth_interval": lambda i: 2 + i,

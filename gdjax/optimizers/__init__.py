@@ -26,6 +26,12 @@ from gdjax.optimizers.descent import (
     rmsprop,
     sgd,
 )
+from gdjax.optimizers.federated import (
+    fedadagrad,
+    fedadam,
+    fedavg,
+    fedyogi,
+)
 from gdjax.optimizers.layerwise import (
     adafactor,
     fromage,
@@ -56,12 +62,15 @@ from gdjax.optimizers.preconditioned import (
 )
 from gdjax.optimizers.self_scaled import (
     adadelta,
+    dadapt_adamw,
     polyak_sgd,
+    prodigy,
     rprop,
 )
 from gdjax.optimizers.signs import (
     lion,
     sign_sgd,
+    signum,
 )
 
 __all__ = [
@@ -78,7 +87,12 @@ __all__ = [
     "adopt",
     "amsgrad",
     "cautious_adamw",
+    "dadapt_adamw",
     "dpsgd",
+    "fedadagrad",
+    "fedadam",
+    "fedavg",
+    "fedyogi",
     "fromage",
     "lamb",
     "lars",
@@ -92,6 +106,7 @@ __all__ = [
     "optimistic_adam_v2",
     "optimistic_gradient_descent",
     "polyak_sgd",
+    "prodigy",
     "psgld",
     "radam",
     "rmsprop",
@@ -102,6 +117,7 @@ __all__ = [
     "sgld",
     "shampoo",
     "sign_sgd",
+    "signum",
     "simplified_ademamix",
     "sm3",
     "soap",

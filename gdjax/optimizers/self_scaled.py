@@ -13,8 +13,10 @@ from gdjax.transforms import (
     add_decayed_weights,
     scale,
     scale_by_adadelta,
+    scale_by_dadapt_adam,
     scale_by_learning_rate,
     scale_by_polyak,
+    scale_by_prodigy,
     scale_by_rprop,
 )
 
@@ -94,3 +96,59 @@ def polyak_sgd(
     # The loss is an argument of the update, not of the factory.
     polyak = scale_by_polyak(f_min, max_learning_rate, eps, variant)  # pyright: ignore[reportCallIssue]
     return chain(scale_by_learning_rate(scaling), polyak)
+
+
+def dadapt_adamw(
+    learning_rate: NonNegative = 1.0,
+    betas: tuple[Any, Any] = (0.9, 0.999),
+    eps: Positive = 1e-8,
+    estim_lr0: Positive = 1e-6,
+    weight_decay: NonNegative = 0.0,
+) -> GradientTransformation:
+    """AdamW without a learning rate to choose, by D-Adaptation.
+
+    Args:
+      learning_rate: see :func:`gdjax.scale_by_dadapt_adam`; 1, or a schedule that starts there.
+      betas: ``b1`` and ``b2`` of :func:`gdjax.scale_by_dadapt_adam`.
+      eps: see :func:`gdjax.scale_by_dadapt_adam`.
+      estim_lr0: see :func:`gdjax.scale_by_dadapt_adam`.
+      weight_decay: see :func:`gdjax.scale_by_dadapt_adam`.
+    """
+    b1, b2 = betas
+    return scale_by_dadapt_adam(learning_rate, b1, b2, eps, estim_lr0, weight_decay)
+
+
+def prodigy(
+    learning_rate: NonNegative = 1.0,
+    betas: tuple[Any, Any] = (0.9, 0.999),
+    beta3: Decay | None = None,
+    eps: NonNegative = 1e-8,
+    estim_lr0: Positive = 1e-6,
+    estim_lr_coef: NonNegative = 1.0,
+    weight_decay: NonNegative = 0.0,
+    safeguard_warmup: bool = False,
+) -> GradientTransformation:
+    """AdamW without a learning rate to choose, by Prodigy.
+
+    Args:
+      learning_rate: see :func:`gdjax.scale_by_prodigy`; 1, or a schedule that starts there.
+      betas: ``b1`` and ``b2`` of :func:`gdjax.scale_by_prodigy`.
+      beta3: ``b3`` of :func:`gdjax.scale_by_prodigy`.
+      eps: see :func:`gdjax.scale_by_prodigy`.
+      estim_lr0: see :func:`gdjax.scale_by_prodigy`.
+      estim_lr_coef: see :func:`gdjax.scale_by_prodigy`.
+      weight_decay: see :func:`gdjax.scale_by_prodigy`.
+      safeguard_warmup: see :func:`gdjax.scale_by_prodigy`.
+    """
+    b1, b2 = betas
+    return scale_by_prodigy(
+        learning_rate,
+        b1,
+        b2,
+        beta3,
+        eps,
+        estim_lr0,
+        estim_lr_coef,
+        weight_decay,
+        safeguard_warmup,
+    )

@@ -11,6 +11,7 @@ from gdjax.ranges import Decay, NonNegative
 from gdjax.transformation import GradientTransformation
 from gdjax.transforms import (
     add_decayed_weights,
+    ema,
     scale_by_learning_rate,
     scale_by_lion,
     scale_by_sign,
@@ -27,6 +28,30 @@ def sign_sgd(learning_rate: NonNegative) -> GradientTransformation:
     chain(scale_by_sign(), scale_by_learning_rate(learning_rate=0.1))
     """
     return chain(scale_by_sign(), scale_by_learning_rate(learning_rate))
+
+
+def signum(
+    learning_rate: NonNegative,
+    beta: Decay = 0.9,
+    accumulator_dtype: Any = None,
+) -> GradientTransformation:
+    """Descend by the signs of the gradients' moving average.
+
+    Args:
+      learning_rate: see :func:`gdjax.scale_by_learning_rate`.
+      beta: ``decay`` of :func:`gdjax.ema`; not debiased, which changes no sign.
+      accumulator_dtype: see :func:`gdjax.ema`.
+
+    >>> signum(0.1)
+    chain(ema(decay=0.9, debias=False),
+          scale_by_sign(),
+          scale_by_learning_rate(learning_rate=0.1))
+    """
+    return chain(
+        ema(beta, debias=False, accumulator_dtype=accumulator_dtype),
+        scale_by_sign(),
+        scale_by_learning_rate(learning_rate),
+    )
 
 
 def lion(

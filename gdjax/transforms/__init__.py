@@ -86,11 +86,21 @@ from gdjax.transforms.differences import (
     scale_by_adan,
     scale_by_optimistic_gradient,
 )
+from gdjax.transforms.distance_adaptation import (
+    ScaleByDAdaptAdamState,
+    ScaleByProdigyState,
+    scale_by_dadapt_adam,
+    scale_by_prodigy,
+)
 from gdjax.transforms.factored import (
     FactoredState,
     ScaleBySM3State,
     scale_by_factored_rms,
     scale_by_sm3,
+)
+from gdjax.transforms.federated import (
+    ScaleByServerMomentsState,
+    scale_by_server_moments,
 )
 from gdjax.transforms.finetuning import (
     GradualUnfreezingState,
@@ -249,16 +259,19 @@ __all__ = [
     "ScaleByAdoptState",
     "ScaleByAmsgradState",
     "ScaleByBeliefState",
+    "ScaleByDAdaptAdamState",
     "ScaleByDistanceOverGradientsState",
     "ScaleByLionState",
     "ScaleByNovogradState",
     "ScaleByOptimisticGradientState",
+    "ScaleByProdigyState",
     "ScaleByRStdDevState",
     "ScaleByRadamState",
     "ScaleByRmsState",
     "ScaleByRpropState",
     "ScaleByRssState",
     "ScaleBySM3State",
+    "ScaleByServerMomentsState",
     "ScaleByShampooState",
     "ScaleBySimplifiedAdEMAMixState",
     "ScaleBySoapState",
@@ -321,6 +334,7 @@ __all__ = [
     "scale_by_adopt",
     "scale_by_amsgrad",
     "scale_by_belief",
+    "scale_by_dadapt_adam",
     "scale_by_depth",
     "scale_by_distance_over_gradients",
     "scale_by_factored_rms",
@@ -332,11 +346,13 @@ __all__ = [
     "scale_by_param_block_norm",
     "scale_by_param_block_rms",
     "scale_by_polyak",
+    "scale_by_prodigy",
     "scale_by_radam",
     "scale_by_rms",
     "scale_by_rprop",
     "scale_by_rss",
     "scale_by_schedule",
+    "scale_by_server_moments",
     "scale_by_shampoo",
     "scale_by_sign",
     "scale_by_simplified_ademamix",

@@ -38,3 +38,11 @@ def test_scale_by_lion_by_hand(run):
         (np.array([1.0, -1.0]), ScaleByLionState(np.array(2), np.array([1.25, -0.625]))),
     ]
     chex.assert_trees_all_equal(run(gdjax.scale_by_lion(0.5, 0.75), gradients), expected)
+
+
+def test_signum_by_hand(run):
+    # m = g / 4: 1, -1, 0; then 3 / 4 m + g / 4: 0.75 - 0.5 and -0.75 + 1, which has turned
+    gradients = [jnp.array([4.0, -4.0, 0.0]), jnp.array([-2.0, 4.0, 0.0])]
+    seen = run(gdjax.signum(0.5, 0.75), gradients)
+    assert [u.tolist() for u, _ in seen] == [[-0.5, 0.5, 0.0], [-0.5, -0.5, 0.0]]
+    assert seen[-1][1][0].ema.tolist() == [0.25, 0.25, 0.0]
