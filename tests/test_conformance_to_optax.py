@@ -12,12 +12,10 @@ import optax.contrib
 import pytest
 
 import gdjax
-from tests import discovery, runs
+from tests import discovery, oracle, runs
 from tests.discovery import Case
 
 behave = runs.jit(runs.behave, static_argnames="factors")
-
-IS_CURRENT = tuple(map(int, optax.__version__.split(".")[:3])) >= (0, 2, 8)
 
 
 @pytest.mark.parametrize("name", sorted(discovery.factories("transformation")))
@@ -25,73 +23,6 @@ def test_steps_are_worked_out_by_hand(name):
     assert discovery.is_tested(f"{name}_by_hand"), (
         f"write test_{name}_by_hand: two steps whose numbers come from paper"
     )
-
-
-def _twin(case: Case) -> Any:
-    """Optax's factory of the same name, if it has these arguments."""
-    # Of the modules' own names: those that Optax deprecates it makes when asked.
-    twin = (vars(optax.contrib) | vars(optax)).get(case.name)
-    names = inspect.signature(twin).parameters.keys() if twin else set()
-    unknown = sorted((case.structure.keys() | set(case.numbers)) - names)
-    if twin and not unknown and case.kind != "schedule" and not _is_stable(case, twin):
-        unknown = sorted(case.structure)
-    if twin and not unknown:
-        return twin
-    if twin and not IS_CURRENT:
-        pytest.skip(f"this Optax's {case.name} has no {', '.join(unknown)}")
-    for evidence in [f"{case.name}_{name}" for name in unknown] if twin else [case.name]:
-        message = f"Optax has nothing to compare: write test_{evidence}_by_hand"
-        assert discovery.is_tested(f"{evidence}_by_hand"), message
-    return None
-
-
-def _is_stable(case: Case, twin: Any) -> bool:
-    """Whether Optax's rule keeps the dtypes of updates and state (laws 4 and 6)."""
-    params = runs.cast(runs.PARAMS, float)
-    pair = _theirs(case, twin, case.values(1))
-
-    def run() -> tuple:
-        state = pair.init(params)
-        return (params, state), runs.apply(pair, params, state, params)
-
-    with jax.numpy_rank_promotion("allow"):
-        before, after = jax.eval_shape(run)
-    return [x.dtype for x in jax.tree.leaves(before)] == [x.dtype for x in jax.tree.leaves(after)]
-
-
-def _oracle(case: Case) -> Any:
-    """Optax's factory, unless it errs: our evidence is then our own.
-
-    It errs where it makes something of nothing (law 4), and where a test named
-    ``test_<name>_of_the_paper`` compares with code written from the paper and shows what is wrong
-    with Optax's. Names and traffic are still held to Optax's.
-    """
-    if (twin := _twin(case)) is None or case.kind == "schedule" or case.draws:
-        return twin
-    if discovery.is_tested(f"{case.name}_of_the_paper"):
-        return None
-    zeros = jax.tree.map(jnp.zeros_like, runs.cast(runs.PARAMS, float))
-    pair = _theirs(case, twin, case.values(1))
-    updates, _ = runs.apply(pair, zeros, pair.init(zeros), zeros)
-    if any(jnp.any(jnp.isfinite(x) & (x != 0)) for x in jax.tree.leaves(updates)):
-        assert discovery.is_tested(f"{case.name}_by_hand"), f"write test_{case.name}_by_hand"
-        return None
-    return twin
-
-
-def _theirs(case: Case, twin: Any, given: dict) -> Any:
-    """What Optax makes of the same arguments.
-
-    Where an optimizer can do without a learning rate it is 1; Optax's adadelta would ascend. In
-    float64 numbers are not Python's, with which Optax's adafactor computes in float32.
-    """
-    defaults = {k: p.default for k, p in inspect.signature(twin).parameters.items()}
-    if defaults.get("learning_rate", given) is None:
-        given = {"learning_rate": 1.0, **given}
-    if jnp.zeros(()).dtype == jnp.float64:
-        given = {k: v for k, v in defaults.items() if isinstance(v, float)} | given
-        given = {k: np.float64(v) if isinstance(v, float) else v for k, v in given.items()}
-    return case.fed(twin(**case.structure, **given))
 
 
 def _fails_on_scalars(pair: Any) -> bool:
@@ -109,8 +40,8 @@ def test_optax_fails_on_scalars_where_it_is_known():
             case.name
             for case in discovery.cases("transformation", "optimizer")
             if case.variant == "plain"
-            and (twin := _twin(case))
-            and _fails_on_scalars(_theirs(case, twin, case.values()))
+            and (twin := oracle.twin(case))
+            and _fails_on_scalars(oracle.theirs(case, twin, case.values()))
         }
     assert failing <= {"scale_by_distance_over_gradients", "scale_by_sm3", "sm3"}
 
@@ -121,7 +52,7 @@ def _assert_same_run(case: Case, twin: Any, given: dict, rtol: float) -> None:
     Where Optax divides 0 by 0 ours gives numbers, and both are the same without zero gradients.
     """
     with jax.numpy_rank_promotion("allow"):
-        pair, factors = _theirs(case, twin, given), runs.FACTORS
+        pair, factors = oracle.theirs(case, twin, given), runs.FACTORS
         params = runs.PARAMS if _fails_on_scalars(pair) else runs.TWO_LEAVES
         expected = runs.jit(functools.partial(runs.behave, pair, params))()
         if not runs.is_finite(expected):
@@ -140,13 +71,13 @@ def _assert_same_run(case: Case, twin: Any, given: dict, rtol: float) -> None:
 
 @discovery.each(*discovery.KINDS)
 def test_agrees_with_optax(case: Case):
-    if twin := _oracle(case):
+    if twin := oracle.trusted(case):
         _assert_same_run(case, twin, case.values(1), rtol=1e-5)
 
 
 @discovery.each(*discovery.KINDS)
 def test_agrees_with_optax_in_float64(case: Case):
-    if twin := _oracle(case):
+    if twin := oracle.trusted(case):
         with runs.enable_x64(True):
             _assert_same_run(case, twin, case.values(1), rtol=1e-12)
 
@@ -155,7 +86,7 @@ def test_agrees_with_optax_in_float64(case: Case):
 # subtracts what it has so from 1999, of which 6 remain: of 16 digits it has 11.
 @discovery.each(*discovery.KINDS, where=lambda case: case.variant == "plain")
 def test_defaults_are_those_of_optax(case: Case):
-    if twin := _oracle(case):
+    if twin := oracle.trusted(case):
         with runs.enable_x64(True):
             _assert_same_run(case, twin, case.required(), rtol=1e-11)
 
@@ -163,7 +94,7 @@ def test_defaults_are_those_of_optax(case: Case):
 @discovery.each("optimizer", where=lambda case: "learning_rate" in case.numbers)
 def test_scheduled_learning_rate_agrees_with_optax(case: Case):
     """Where Optax takes a schedule; its sm3 does not."""
-    if twin := _oracle(case):
+    if twin := oracle.trusted(case):
         with runs.enable_x64(True):
             given = {**case.values(), "learning_rate": gdjax.linear_schedule(0.3, 0.1, 3)}
             try:
@@ -173,10 +104,10 @@ def test_scheduled_learning_rate_agrees_with_optax(case: Case):
             _assert_same_run(case, twin, given, rtol=1e-12)
 
 
-@discovery.each(*discovery.KINDS, where=lambda case: case.variant == "plain" and IS_CURRENT)
+@discovery.each(*discovery.KINDS, where=lambda case: case.variant == "plain" and oracle.IS_CURRENT)
 def test_signature_is_that_of_optax(case: Case):
     """Changing the import is all that a user does: names, their order, defaults."""
-    if (twin := _twin(case)) is not None:
+    if (twin := oracle.twin(case)) is not None:
         ours, theirs = (inspect.signature(f).parameters for f in (case.factory, twin))
         shared = [name for name in theirs if name in ours]
         assert list(ours)[: len(shared)] == shared
@@ -212,11 +143,11 @@ def _traffic(pair: Any, size: int, as_argument: bool) -> np.ndarray:
 
 @discovery.each("transformation", "optimizer")
 def test_traffic_is_at_most_that_of_optax(case: Case):
-    if (twin := _twin(case)) is None:
+    if (twin := oracle.twin(case)) is None:
         return
     ours = _traffic(case.make(), 256, as_argument=True)
     with jax.numpy_rank_promotion("allow"):
-        theirs = _traffic(_theirs(case, twin, case.values()), 256, as_argument=False)
+        theirs = _traffic(oracle.theirs(case, twin, case.values()), 256, as_argument=False)
     # Hyperparameters and weights are scalars that are read, 4 bytes each: below 1e-3 of it.
     assert (ours <= theirs + 1e-3).all(), f"bytes accessed, temporary: {ours}, Optax {theirs}"
 

@@ -125,6 +125,7 @@ def _fit(ours: Any, theirs: Any, path: str, outer: Any) -> Any:
     if isinstance(ours, dict) and isinstance(theirs, Mapping) and ours.keys() == theirs.keys():
         parts = {k: _fit(v, theirs[k], f"{path}[{k!r}]", outer) for k, v in ours.items()}
         return type(ours)(parts)
+    theirs = jax.tree.map(_raw, theirs)
     same = jax.tree.structure(ours) == jax.tree.structure(theirs)
     if not same or jax.tree.map(jnp.shape, ours) != jax.tree.map(jnp.shape, theirs):
         raise _Unfit(f"{path} must be {_described(ours)}, got {_described(theirs)}")
@@ -171,6 +172,13 @@ def _fit_fields(ours: Any, fields: dict[str, Any], path: str, outer: Any) -> Any
 
 def _fields(x: Any) -> dict[str, Any]:
     return dict(x) if isinstance(x, Mapping) else x._asdict() if hasattr(x, "_fields") else {}
+
+
+def _raw(x: Any) -> Any:
+    """The data of a PRNG key, as the state of a rule that was given a seed holds them."""
+    if isinstance(x, jax.Array) and jnp.issubdtype(x.dtype, jax.dtypes.prng_key):
+        return jax.random.key_data(x)
+    return x
 
 
 def _count(fields: Mapping[str, Any], outer: Any) -> Any:

@@ -22,7 +22,7 @@ class ScaleByRadamState(NamedTuple):
     nu: Any  # like params, real: average of squares
     mu_weight: jax.Array  # float[]: sum of the weights in mu
     nu_weight: jax.Array  # float[]: sum of the weights in nu
-    nu_age: jax.Array  # float[]: sum of the weights in nu, each times its age in steps
+    nu_aged_weight: jax.Array  # float[]: sum of the weights in nu, each times its age in steps
 
 
 def _zero_moments(params: Any) -> ScaleByRadamState:
@@ -32,7 +32,7 @@ def _zero_moments(params: Any) -> ScaleByRadamState:
         nu=trees.full_like_real(params, 0),
         mu_weight=trees.no_weight(params),
         nu_weight=trees.no_weight(params),
-        nu_age=trees.no_weight(params),
+        nu_aged_weight=trees.no_weight(params),
     )
 
 
@@ -76,7 +76,7 @@ def scale_by_radam(
       nu: the average of squares, of the parameters' shapes, real.
       mu_weight: the sum of the weights in ``mu``, a scalar.
       nu_weight: the sum of the weights in ``nu``, a scalar.
-      nu_age: the sum of the weights in ``nu``, each times its age in steps, a scalar.
+      nu_aged_weight: the sum of the weights in ``nu``, each times its age in steps, a scalar.
 
     Reference:
       Liu et al., On the variance of the adaptive learning rate and beyond
@@ -89,8 +89,8 @@ def scale_by_radam(
     """
     mu_weight = trees.average(1, state.mu_weight, b1)
     nu_weight = trees.average(1, state.nu_weight, b2)
-    nu_age = b2 * (state.nu_age + state.nu_weight)
-    adaptive, rectifier = _rectify(1 + 2 * nu_age / nu_weight, b2, threshold)
+    nu_aged_weight = b2 * (state.nu_aged_weight + state.nu_weight)
+    adaptive, rectifier = _rectify(1 + 2 * nu_aged_weight / nu_weight, b2, threshold)
     debias_mu, debias_nu = rectifier / mu_weight, 1 / nu_weight
     debias_next = rectifier / trees.average(1, mu_weight, b1)
 
@@ -104,7 +104,7 @@ def scale_by_radam(
 
     updates, mu, nu = trees.map_leaves(leaf, updates, state.mu, state.nu)
     count = optax.safe_increment(state.count)
-    return updates, ScaleByRadamState(count, mu, nu, mu_weight, nu_weight, nu_age)
+    return updates, ScaleByRadamState(count, mu, nu, mu_weight, nu_weight, nu_aged_weight)
 
 
 def _rectify(rho: Any, b2: Any, threshold: Any) -> tuple[jax.Array, jax.Array]:

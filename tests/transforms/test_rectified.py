@@ -21,9 +21,13 @@ def test_scale_by_radam_by_hand(run):
     (first, state), (second, last) = run(gdjax.scale_by_radam(0.5, 0.75, threshold=4.0), gradients)
     chex.assert_trees_all_close(first, np.array([4, 4], np.float32), rtol=ROUNDING)
     chex.assert_trees_all_close(second, np.array([8, -16 / 3], np.float32), rtol=ROUNDING)
-    assert [float(x) for x in (state.mu_weight, state.nu_weight, state.nu_age)] == [0.5, 0.25, 0]
+    assert [float(x) for x in (state.mu_weight, state.nu_weight, state.nu_aged_weight)] == [
+        0.5,
+        0.25,
+        0,
+    ]
     assert [float(x) for x in (last.mu_weight, last.nu_weight)] == [3 / 4, 7 / 16]
-    assert float(last.nu_age) == 3 / 16
+    assert float(last.nu_aged_weight) == 3 / 16
     assert last.mu.tolist() == [6.0, -4.0]
     assert last.nu.tolist() == [28.0, 28.0]
 
@@ -52,7 +56,7 @@ def test_radam_divides_from_a_length_on(b2, age, threshold, factor):
 def test_radam_has_the_papers_length(run):
     b2, steps = 0.9, range(1, 31)
     seen = run(gdjax.scale_by_radam(0.5, b2), [jnp.ones(1)] * len(steps))
-    lengths = [1 + 2 * float(state.nu_age / state.nu_weight) for _, state in seen]
+    lengths = [1 + 2 * float(state.nu_aged_weight / state.nu_weight) for _, state in seen]
     # Algorithm 2 of the paper, line 9
     expected = [2 / (1 - b2) - 1 - 2 * t * b2**t / (1 - b2**t) for t in steps]
     np.testing.assert_allclose(lengths, expected, rtol=1e-5)
