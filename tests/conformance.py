@@ -29,6 +29,7 @@ each = discovery.each
 behave = jax.jit(runs.behave)
 storm = jax.jit(runs.storm)
 on_two_leaves = jax.jit(functools.partial(runs.behave, params=runs.TWO_LEAVES))
+far = jax.jit(functools.partial(runs.behave, factors=(1.0,) * 24))
 behave_together = jax.jit(jax.vmap(runs.behave))
 
 
@@ -169,6 +170,8 @@ def _outcomes(case: Case, name: str, usual: list) -> Iterator[list]:
     yield [on_two_leaves(case.make(**{name: case.values(i)[name]})) for i in range(3)]
     # What reads on, or waits for what is not finite.
     yield [storm(case.make(**{name: case.values(i)[name]})) for i in range(3)]
+    # What estimates how far it is to go must have gone some way.
+    yield [far(case.make(**{name: case.values(i)[name]})) for i in range(3)]
 
 
 def _differ(outcomes: list) -> bool:

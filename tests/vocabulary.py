@@ -76,7 +76,7 @@ VALUES: dict[str, Callable[[int], Any]] = {
     "decay_steps": lambda i: 15 + i,
     "end_value": lambda i: 0.14 + 0.01 * i,
     "estim_lr0": lambda i: 0.2 + 0.05 * i,
-    "estim_lr_coef": lambda i: 1000.0 + 100 * i,  # small rates move no estimate with less
+    "estim_lr_coef": lambda i: 30.0 + 10 * i,  # small rates move no estimate with less
     "every_k": lambda i: 2 + i,
     "growth_factor": lambda i: 1.5 + 0.1 * i,
     "growth_interval": lambda i: 2 + i,

@@ -84,7 +84,7 @@ def test_the_distance_is_found_where_the_first_estimate_is_far_too_small():
         for _ in range(200):
             updates, state = pair.update(jnp.sign(params), state, params)
             params = gdjax.apply_updates(params, updates)
-        assert 0.01 < float(state.estim_lr[()]) <= 2.0
+        assert 0.01 < float(state.estim_lr) <= 2.0
         assert abs(params.item()) < 0.5
 
 
