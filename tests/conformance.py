@@ -30,6 +30,7 @@ behave = runs.jit(runs.behave)
 storm = runs.jit(runs.storm)
 on_two_leaves = runs.jit(functools.partial(runs.behave, params=runs.TWO_LEAVES))
 behave_together = runs.jit(jax.vmap(runs.behave))
+far = runs.jit(functools.partial(runs.behave, factors=(1.0,) * 24))
 
 
 # Discovery ----------------------------------------------------------------------------------
@@ -168,6 +169,8 @@ def _outcomes(case: Case, name: str, usual: list) -> Iterator[list]:
     yield [on_two_leaves(case.make(**{name: case.values(i)[name]})) for i in range(3)]
     # What reads on, or waits for what is not finite.
     yield [storm(case.make(**{name: case.values(i)[name]})) for i in range(3)]
+    # What estimates how far it is to go must have gone some way.
+    yield [far(case.make(**{name: case.values(i)[name]})) for i in range(3)]
 
 
 def _differ(outcomes: list) -> bool:

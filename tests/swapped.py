@@ -40,7 +40,7 @@ def shared() -> list[str]:
 
 
 def _optax(name: str) -> object:
-    return getattr(optax, name, getattr(optax.contrib, name, None))
+    return (vars(optax.contrib) | vars(optax)).get(name)
 
 
 def _modules() -> list[str]:
@@ -67,6 +67,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 _FAILED = pytest.StashKey[dict[str, str]]()
+_uncollected: dict[str, str] = {}
 
 
 @pytest.hookimpl(hookwrapper=True)
@@ -80,9 +81,17 @@ def pytest_runtest_makereport(item: pytest.Item):
         item.config.stash[_FAILED][_name(item)] = (lines or why)[0].removeprefix("E").strip()
 
 
+def pytest_collectreport(report: pytest.CollectReport) -> None:
+    """Remember each file that cannot be collected, too."""
+    if report.failed:
+        _uncollected[f"{Path(report.nodeid or report.fspath).stem}::collection"] = (
+            report.longreprtext
+        )
+
+
 def pytest_sessionfinish(session: pytest.Session) -> None:
     """Write them where the caller asked for."""
-    Path(os.environ[REPORT]).write_text(json.dumps(session.config.stash[_FAILED]))
+    Path(os.environ[REPORT]).write_text(json.dumps(_uncollected | session.config.stash[_FAILED]))
 
 
 def _name(item: pytest.Item) -> str:
@@ -94,14 +103,15 @@ def failures(swapped: bool, *arguments: str) -> dict[str, str]:
     with tempfile.TemporaryDirectory() as directory:
         report = Path(directory) / "failed.json"
         environment = os.environ | {REPORT: str(report), SWAP: "1" if swapped else ""}
-        options = ("-q", "-p", "tests.swapped", "-p", "no:cacheprovider", "-p", "no:xdist")
+        options = ["-q", "--continue-on-collection-errors", "-p", "tests.swapped"]
+        options += ["-p", "no:cacheprovider", "-p", "no:xdist"]
         command = [sys.executable, "-m", "pytest", *options, "-c", os.devnull, *arguments]
         root = Path(__file__).parents[1]
         environment["PYTHONPATH"] = os.pathsep.join([str(root), os.environ.get("PYTHONPATH", "")])
         run = subprocess.run(
             command, env=environment, cwd=directory, capture_output=True, text=True, check=False
         )
-        if not report.exists():
+        if run.returncode > 1:  # neither passed nor failed
             raise RuntimeError(f"{run.stdout}\n{run.stderr}")
         return json.loads(report.read_text())
 

@@ -15,7 +15,10 @@ import gdjax
 from tests import discovery, oracle, runs
 from tests.discovery import Case
 
-behave = runs.jit(runs.behave, static_argnames="factors")
+
+@functools.cache
+def _behave(jit: Any) -> Any:
+    return jit(runs.behave, static_argnames="factors")
 
 
 @pytest.mark.parametrize("name", sorted(discovery.factories("transformation")))
@@ -46,28 +49,28 @@ def test_optax_fails_on_scalars_where_it_is_known():
     assert failing <= {"scale_by_distance_over_gradients", "scale_by_sm3", "sm3"}
 
 
-def _assert_same_run(case: Case, twin: Any, given: dict, rtol: float) -> None:
+def _assert_same_run(case: Case, twin: Any, given: dict, rtol: float, jit: Any = runs.jit) -> None:
     """Of Optax's factory and ours with the same arguments, on a matrix and a scalar.
 
     Where Optax divides 0 by 0 ours gives numbers, and both are the same without zero gradients.
     """
+    # As users compile: with other options Optax's schedules end in other roundings.
+    jit = jax.jit if case.kind == "schedule" else jit
     with jax.numpy_rank_promotion("allow"):
         pair, factors = oracle.theirs(case, twin, given), runs.FACTORS
         params = runs.PARAMS if _fails_on_scalars(pair) else runs.TWO_LEAVES
-        # Compiled as users do: with other options Optax's schedules end in other roundings.
-        jit = jax.jit if case.kind == "schedule" else runs.jit
         expected = jit(functools.partial(runs.behave, pair, params))()
         if not runs.is_finite(expected):
-            assert runs.is_finite(behave(case.make(given), params))
+            assert runs.is_finite(_behave(jit)(case.make(given), params))
             factors = tuple(factor for factor in factors if factor)
-            expected = runs.jit(functools.partial(runs.behave, pair, params, factors))()
+            expected = jit(functools.partial(runs.behave, pair, params, factors))()
             assert runs.is_finite(expected)
     atol = rtol * 1e-2 * max(1.0, runs.largest(expected))  # where terms cancel
     if case.rounds:
         # Optax multiplies the narrow moment in its own dtype, which has 8 bits. Where terms
         # cancel the error stays that of the largest of them.
         rtol, atol = 2**-7, 2**-9 * runs.largest(expected)
-    actual = behave(case.make(given), params, factors=factors)
+    actual = _behave(jit)(case.make(given), params, factors=factors)
     runs.assert_close(actual, expected, rtol=rtol, atol=atol)
 
 
@@ -88,9 +91,10 @@ def test_agrees_with_optax_in_float64(case: Case):
 # subtracts what it has so from 1999, of which 6 remain: of 16 digits it has 11.
 @discovery.each(*discovery.KINDS, where=lambda case: case.variant == "plain")
 def test_defaults_are_those_of_optax(case: Case):
+    """Compiled as users do: a trust ratio takes a scalar to 0, or to the rounding beside it."""
     if twin := oracle.trusted(case):
         with runs.enable_x64(True):
-            _assert_same_run(case, twin, case.required(), rtol=1e-11)
+            _assert_same_run(case, twin, case.required(), rtol=1e-11, jit=jax.jit)
 
 
 @discovery.each("optimizer", where=lambda case: "learning_rate" in case.numbers)

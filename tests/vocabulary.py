@@ -75,8 +75,8 @@ VALUES: dict[str, Callable[[int], Any]] = {
     "decay_schedule": lambda i: schedules.exponential_decay(0.9 - 0.1 * i, 3, 0.7 - 0.1 * i),
     "decay_steps": lambda i: 15 + i,
     "end_value": lambda i: 0.14 + 0.01 * i,
-    "estim_lr0": lambda i: 1.0 + 0.1 * i,  # far enough that few digits of distances are rounded
-    "estim_lr_coef": lambda i: 500.0 + 50 * i,  # small rates move no estimate with less
+    "estim_lr0": lambda i: 0.2 + 0.05 * i,
+    "estim_lr_coef": lambda i: 30.0 + 10 * i,  # small rates move no estimate with less
     "every_k": lambda i: 2 + i,
     "growth_factor": lambda i: 1.5 + 0.1 * i,
     "growth_interval": lambda i: 2 + i,
