@@ -2,8 +2,7 @@
 
 ``python -m tests.swapped`` runs the test files that ship inside Optax's wheel, each function that
 gdjax has too swapped for gdjax's, then those that failed once more as they are, and prints what
-only gdjax fails. ``.github/docs/from-optax.md`` lists these with their reasons, and
-``tests/test_swapped.py`` holds both against each other.
+only gdjax fails. ``.github/docs/from-optax.md`` gives the reasons.
 """
 
 import importlib
@@ -11,10 +10,12 @@ import inspect
 import json
 import os
 import pkgutil
+import re
 import subprocess
 import sys
 import tempfile
 from pathlib import Path
+from typing import Any
 
 import optax
 import optax.contrib
@@ -76,22 +77,26 @@ def pytest_runtest_makereport(item: pytest.Item):
     outcome = yield
     report = outcome.get_result()
     if report.failed:
-        why = str(report.longrepr).strip().splitlines()
-        lines = [line for line in why if line.startswith("E ")]
-        item.config.stash[_FAILED][_name(item)] = (lines or why)[0].removeprefix("E").strip()
+        item.config.stash[_FAILED][_name(item)] = _why(report)
 
 
 def pytest_collectreport(report: pytest.CollectReport) -> None:
     """Remember each file that cannot be collected, too."""
     if report.failed:
-        _uncollected[f"{Path(report.nodeid or report.fspath).stem}::collection"] = (
-            report.longreprtext
-        )
+        file = re.search(r"(\w+_test)\.py", report.longreprtext)
+        _uncollected[f"{file[1] if file else report.nodeid}::collection"] = _why(report)
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
     """Write them where the caller asked for."""
     Path(os.environ[REPORT]).write_text(json.dumps(_uncollected | session.config.stash[_FAILED]))
+
+
+def _why(report: Any) -> str:
+    """The first line of the error."""
+    lines = str(report.longrepr).strip().splitlines()
+    errors = [line for line in lines if line.startswith("E ")]
+    return (errors or lines)[0].removeprefix("E").strip()
 
 
 def _name(item: pytest.Item) -> str:
