@@ -207,11 +207,7 @@ def _load_task(name: str) -> Task:
 def _load_factory(name: str) -> Factory:
     if ":" in name:
         return _load(name)
-    known = {
-        n: f
-        for n, f in inspect.getmembers(optimizers, inspect.isfunction)
-        if f.__module__ == optimizers.__name__ and not n.startswith("_")
-    }
+    known = {known: getattr(optimizers, known) for known in optimizers.__all__}
     if name not in known:
         raise InvalidValue(f"no optimizer {name!r}: {nearest(name, known)}")
     return known[name]

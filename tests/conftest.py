@@ -1,5 +1,6 @@
 """What holds for every test: no implicit rank promotion, fixed seeds."""
 
+import itertools
 import random
 
 import jax
@@ -7,6 +8,15 @@ import numpy as np
 import pytest
 
 jax.config.update("jax_numpy_rank_promotion", "raise")
+
+
+_tests = itertools.count(1)
+
+
+def pytest_runtest_teardown():
+    """Let go of compiled programs now and then: a process can map some ten thousand, no more."""
+    if next(_tests) % 250 == 0:
+        jax.clear_caches()
 
 
 @pytest.fixture(autouse=True)
