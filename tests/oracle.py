@@ -52,12 +52,14 @@ def trusted(case: Case) -> Any:
     """Optax's factory, unless it errs: our evidence is then our own.
 
     It errs where it makes something of nothing (law 4), and where a test named
-    ``test_<name>_of_the_paper`` compares with code written from the paper and shows what is wrong
-    with Optax's. Names and traffic are still held to Optax's.
+    ``test_<name>_of_the_paper`` (or, of one argument, ``test_<name>_<argument>_of_the_paper``)
+    compares with code written from the paper and shows what is wrong with Optax's. Names and
+    traffic are still held to Optax's.
     """
     if (factory := twin(case)) is None or case.kind == "schedule" or case.draws:
         return factory
-    if discovery.is_tested(f"{case.name}_of_the_paper"):
+    arguments = (f"_{name}" for name in (*case.structure, *case.numbers))
+    if any(discovery.is_tested(f"{case.name}{a}_of_the_paper") for a in ("", *arguments)):
         return None
     zeros = jax.tree.map(jnp.zeros_like, runs.cast(runs.PARAMS, float))
     pair = theirs(case, factory, case.values(1))

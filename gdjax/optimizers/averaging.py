@@ -1,19 +1,19 @@
 """Optimizers that average instead of following a schedule.
 
-Names, arguments, order and defaults are Optax's, but for ``warmup_steps``: here the learning
-rate itself is a schedule, ``gdjax.warmup_constant_schedule(0.0, learning_rate, warmup_steps)``.
+Names, arguments, order and defaults are Optax's.
 """
 
 from typing import Any
 
 from gdjax.composition import chain, identity
-from gdjax.ranges import Decay, NonNegative, PositiveFraction
+from gdjax.ranges import Decay, NonNegative, PositiveFraction, Steps
 from gdjax.transformation import GradientTransformation
 from gdjax.transforms import add_decayed_weights, scale_by_rms, schedule_free
 
 
 def schedule_free_sgd(
     learning_rate: NonNegative = 1.0,
+    warmup_steps: Steps | None = None,
     b1: PositiveFraction = 0.9,
     weight_decay: NonNegative | None = None,
     weight_lr_power: NonNegative = 2.0,
@@ -23,22 +23,22 @@ def schedule_free_sgd(
 
     Args:
       learning_rate: see :func:`gdjax.schedule_free`.
+      warmup_steps: see :func:`gdjax.schedule_free`; none where None.
       b1: see :func:`gdjax.schedule_free`.
       weight_decay: see :func:`gdjax.add_decayed_weights`; none where None.
       weight_lr_power: see :func:`gdjax.schedule_free`.
       state_dtype: see :func:`gdjax.schedule_free`.
 
     >>> import gdjax
-    >>> optimizer = schedule_free_sgd(gdjax.warmup_constant_schedule(0.0, 1.0, 100))
+    >>> optimizer = schedule_free_sgd(1.0, warmup_steps=100)
     """
     base = identity() if weight_decay is None else add_decayed_weights(weight_decay)
-    return schedule_free(
-        base, learning_rate, b1, weight_lr_power, state_dtype, apply_learning_rate=True
-    )
+    return _schedule_free(base, learning_rate, warmup_steps, b1, weight_lr_power, state_dtype)
 
 
 def schedule_free_adamw(
     learning_rate: NonNegative = 0.0025,
+    warmup_steps: Steps | None = None,
     b1: PositiveFraction = 0.9,
     b2: Decay = 0.999,
     eps: NonNegative = 1e-8,
@@ -50,6 +50,7 @@ def schedule_free_adamw(
 
     Args:
       learning_rate: see :func:`gdjax.schedule_free`.
+      warmup_steps: see :func:`gdjax.schedule_free`; none where None.
       b1: see :func:`gdjax.schedule_free`.
       b2: ``decay`` of :func:`gdjax.scale_by_rms`.
       eps: see :func:`gdjax.scale_by_rms`.
@@ -58,11 +59,24 @@ def schedule_free_adamw(
       state_dtype: see :func:`gdjax.schedule_free`.
     """
     scaling = scale_by_rms(b2, eps, eps_in_sqrt=False, bias_correction=True)
+    base = chain(scaling, add_decayed_weights(weight_decay))
+    return _schedule_free(base, learning_rate, warmup_steps, b1, weight_lr_power, state_dtype)
+
+
+def _schedule_free(
+    base: GradientTransformation,
+    learning_rate: Any,
+    warmup_steps: Any,
+    b1: Any,
+    weight_lr_power: Any,
+    state_dtype: Any,
+) -> GradientTransformation:
     return schedule_free(
-        chain(scaling, add_decayed_weights(weight_decay)),
+        base,
         learning_rate,
         b1,
         weight_lr_power,
         state_dtype,
         apply_learning_rate=True,
+        warmup_steps=0 if warmup_steps is None else warmup_steps,
     )

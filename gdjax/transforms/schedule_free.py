@@ -6,9 +6,9 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from gdjax import subtrees, trees
+from gdjax import curves, subtrees, trees
 from gdjax.errors import InvalidValue
-from gdjax.ranges import NonNegative, PositiveFraction
+from gdjax.ranges import NonNegative, PositiveFraction, Steps
 from gdjax.transformation import Inner, transformation
 
 
@@ -48,6 +48,7 @@ def schedule_free(
     weight_lr_power: NonNegative = 2.0,
     state_dtype: Any = None,
     apply_learning_rate: bool = False,
+    warmup_steps: Steps = 0,
     **extra: Any,
 ) -> tuple[Any, ScheduleFreeState]:
     """Average the steps of an optimizer, and take gradients near the average: schedule-free.
@@ -69,6 +70,8 @@ def schedule_free(
       state_dtype: dtype of ``z``; that of the parameters where None.
       apply_learning_rate: multiply the updates of ``base_optimizer`` by ``-learning_rate``,
         which then stands in one place.
+      warmup_steps: updates in which ``learning_rate`` rises to its value, in proportion to the
+        updates made before.
 
     State:
       b1: with which the parameters were mixed.
@@ -97,9 +100,11 @@ def schedule_free(
             "schedule_free reads the parameters: call update(updates, state, params)"
         )
     steps, base_state = base_optimizer(updates, state.base_optimizer_state, params, **extra)
+    risen = curves.ratio(state.step_count - 1, warmup_steps, 1)
+    learning_rate = learning_rate * jnp.minimum(risen, 1)
     step_size = -learning_rate if apply_learning_rate else 1
     max_lr = jnp.maximum(state.max_lr, learning_rate).astype(state.max_lr.dtype)
-    weight = max_lr**weight_lr_power
+    weight = curves.power(max_lr, weight_lr_power)
     weight_sum = (state.weight_sum + weight).astype(state.weight_sum.dtype)
     c = weight / jnp.where(weight_sum > 0, weight_sum, 1)
     # u of the docstring without x, so that nothing is divided by b1 and little cancels.
