@@ -9,7 +9,7 @@ from typing import Any
 from gdjax.arrangement import MatrixMask
 from gdjax.composition import chain
 from gdjax.errors import InvalidValue
-from gdjax.ranges import Decay, NonNegative, PositiveSteps, Size
+from gdjax.ranges import Decay, NonNegative, Positive, PositiveSteps, Size
 from gdjax.transformation import GradientTransformation
 from gdjax.transforms import (
     add_decayed_weights,
@@ -166,6 +166,7 @@ def soap(
     precondition_1d: bool = False,
     mu_dtype: Any = None,
     mask: Any = None,
+    kl_ridge: Positive | None = None,
 ) -> GradientTransformation:
     """SOAP, with decoupled weight decay; names and defaults of its authors.
 
@@ -181,6 +182,7 @@ def soap(
       precondition_1d: see :func:`gdjax.scale_by_soap`.
       mu_dtype: see :func:`gdjax.scale_by_soap`.
       mask: see :func:`gdjax.add_decayed_weights`.
+      kl_ridge: see :func:`gdjax.scale_by_soap`.
     """
     return chain(
         scale_by_soap(
@@ -192,6 +194,7 @@ def soap(
             max_precond_dim,
             precondition_1d,
             mu_dtype,
+            kl_ridge,
         ),
         add_decayed_weights(weight_decay, mask),
         scale_by_learning_rate(learning_rate),

@@ -8,7 +8,7 @@ import optax
 
 from gdjax import matrices, trees
 from gdjax.errors import InvalidType
-from gdjax.ranges import Decay, NonNegative, PositiveSteps, Size
+from gdjax.ranges import Decay, NonNegative, Positive, PositiveSteps, Size
 from gdjax.transformation import transformation
 
 
@@ -63,6 +63,7 @@ def scale_by_soap(
     max_precond_dim: Size = 10000,
     precondition_1d: bool = False,
     mu_dtype: Any = None,
+    kl_ridge: Positive | None = None,
 ) -> tuple[Any, ScaleBySoapState]:
     """Adam in the eigenbasis of Shampoo's statistics, which turns slowly: SOAP.
 
@@ -79,6 +80,12 @@ def scale_by_soap(
     together, one QR for each size of axis. Under ``jax.vmap`` over this transformation both
     decompositions are computed at each step, and used when due.
 
+    With ``kl_ridge`` it is KL-SOAP: the statistics are those whose Kronecker product is nearest
+    to the second moments of ``g`` in Kullback and Leibler's divergence, so that of each axis is
+    of updates that the others whiten. For a matrix of ``n`` columns ``g R'**-1 g^T / n`` stands
+    for ``g g^T``, with ``R' = Q_R diag(r + kl_ridge * mean(r)) Q_R^T`` and ``r`` the diagonal of
+    ``Q_R^T R Q_R``; the identity while ``R`` is 0.
+
     Where two eigenvalues of the first statistics are equal, the basis between them is arbitrary,
     and its derivative is taken as 0.
 
@@ -91,6 +98,7 @@ def scale_by_soap(
       max_precond_dim: an axis longer than this keeps its own basis.
       precondition_1d: also for arrays of one axis; without it Adam does those.
       mu_dtype: dtype of the average; that of the parameters where None.
+      kl_ridge: relative to the mean eigenvalue, for KL-SOAP; None for SOAP.
 
     State:
       count: updates made so far, the first included, an int32 scalar.
@@ -106,7 +114,10 @@ def scale_by_soap(
 
     Reference:
       Vyas et al., SOAP (https://arxiv.org/abs/2409.11321), algorithms 3 and 4. The first step
-      and the sorting are those of the authors' implementation, names and defaults too.
+      and the sorting are those of the authors' implementation, names and defaults too. Lin et
+      al., Understanding and improving Shampoo and SOAP via Kullback-Leibler minimization
+      (https://arxiv.org/abs/2509.03378), for KL-SOAP; its authors bound eigenvalues below by
+      absolute numbers.
 
     >>> init, update = scale_by_soap()
     >>> g = jnp.array([[0.0, 9.0], [4.0, 0.0]])
@@ -129,8 +140,9 @@ def scale_by_soap(
         denominator = trees.sqrt(v * debias_nu) + eps
         denominator = jnp.where(denominator > 0, denominator, 1)
         u = _rotate(_rotate(m * debias_mu, bases) / denominator, bases, back=True)
+        others = {} if kl_ridge is None else _whitenings(statistics, bases, kl_ridge)
         statistics = {
-            i: trees.average(matrices.second_moment(g, i), s, beta) for i, s in statistics.items()
+            i: trees.average(_second_moment(g, i, others), s, beta) for i, s in statistics.items()
         }
         return u, m, v, statistics
 
@@ -155,6 +167,26 @@ def _rotate(x: jax.Array, bases: dict[int, jax.Array], back: bool = False) -> ja
     for axis, basis in bases.items():
         x = matrices.multiply_axis(basis if back else matrices.dagger(basis), x, axis)
     return x
+
+
+def _whitenings(statistics: dict, bases: dict, ridge: Any) -> dict[int, jax.Array]:
+    """For each axis ``W`` with ``W^T W`` the inverse of its statistics, over its length."""
+
+    def whitening(s: jax.Array, basis: jax.Array) -> jax.Array:
+        values = jnp.sum(basis * matrices.matmul(s, basis), axis=0)
+        values = jnp.maximum(values, 0) + ridge * jnp.mean(values)
+        roots = jnp.where(values > 0, jnp.where(values > 0, values, 1) ** -0.5, 1)
+        return roots[:, None] * matrices.dagger(basis) / basis.shape[0] ** 0.5
+
+    return {i: whitening(s, bases[i]) for i, s in statistics.items()}
+
+
+def _second_moment(g: jax.Array, axis: int, whitenings: dict[int, jax.Array]) -> jax.Array:
+    """Of ``g``, whitened along all other axes."""
+    for i, whitening in whitenings.items():
+        if i != axis:
+            g = matrices.multiply_axis(whitening, g, i)
+    return matrices.second_moment(g, axis)
 
 
 def _refine(statistics: Any, bases: Any, nu: Any) -> tuple:

@@ -24,17 +24,30 @@ def along(matrix, g, axis):
     return np.apply_along_axis(lambda column: matrix @ column, axis, g)
 
 
-def moment(g, axis):
-    """The sum over all vectors of ``g`` along ``axis`` of their outer squares."""
-    vectors = np.moveaxis(g, axis, -1).reshape(-1, g.shape[axis])
-    return sum(np.outer(v, v) for v in vectors)
+def moment(g, axis, inverses):
+    """Outer products of vectors along ``axis`` with those times ``inverses`` along the others."""
+    h = g
+    for i, inverse in inverses.items():
+        h = along(inverse, h, i) if i != axis else h
+    vectors = (np.moveaxis(x, axis, -1).reshape(-1, g.shape[axis]) for x in (g, h))
+    return sum(np.outer(v, w) for v, w in zip(*vectors, strict=True))
 
 
-def soap_of_one_array(gs, b1, b2, shampoo_beta, eps, frequency, axes):
+def inverses_of(statistics, bases, kl_ridge):
+    """Lin et al., section 4: of each factor, with its eigenvalues in the basis in use."""
+    inverses = {}
+    for i, q in bases.items():
+        values = np.diag(q.T @ statistics[i] @ q)
+        inverses[i] = q @ np.diag(1 / (values + kl_ridge * values.mean())) @ q.T / len(q)
+    return inverses
+
+
+def soap_of_one_array(gs, b1, b2, shampoo_beta, eps, frequency, axes, kl_ridge):
     """Vyas et al., algorithms 3 and 4, after a first step that makes the basis, in float64."""
     shape = gs[0].shape
     momentum, squares = np.zeros(shape), np.zeros(shape)
-    statistics = {i: (1 - shampoo_beta) * moment(gs[0], i) for i in axes}
+    means = {i: np.eye(shape[i]) / shape[i] for i in axes} if kl_ridge else {}
+    statistics = {i: (1 - shampoo_beta) * moment(gs[0], i, means) for i in axes}
     bases = {i: np.linalg.eigh(s)[1][:, ::-1] for i, s in statistics.items()}
     updates = [np.zeros(shape)]
     for t, g in enumerate(gs[1:], start=1):
@@ -47,8 +60,10 @@ def soap_of_one_array(gs, b1, b2, shampoo_beta, eps, frequency, axes):
         for i, q in bases.items():
             u = along(q, u, i)
         updates.append(u)
+        inverses = inverses_of(statistics, bases, kl_ridge) if kl_ridge else {}
         for i in axes:
-            statistics[i] = shampoo_beta * statistics[i] + (1 - shampoo_beta) * moment(g, i)
+            new = moment(g, i, inverses)
+            statistics[i] = shampoo_beta * statistics[i] + (1 - shampoo_beta) * new
             if t % frequency == 0:
                 order = np.argsort(-np.diag(bases[i].T @ statistics[i] @ bases[i]))
                 squares = np.take(squares, order, i)
@@ -60,17 +75,21 @@ def soap_of_one_array(gs, b1, b2, shampoo_beta, eps, frequency, axes):
 # it is arbitrary: the first statistic of a vector is of rank 1, so that one only in float64, where
 # NumPy and JAX call the same routine.
 @pytest.mark.parametrize(
-    ("x64", "rtol", "frequency", "longest", "precondition_1d"),
+    ("x64", "rtol", "frequency", "longest", "precondition_1d", "kl_ridge"),
     [
-        (True, 1e-9, 1, 3, False),
-        (True, 1e-9, 3, 100, True),
-        (True, 1e-9, 10, 100, False),
-        (False, 1e-3, 1, 3, False),
-        (False, 1e-3, 3, 100, False),
-        (False, 1e-3, 10, 100, False),
+        (True, 1e-9, 1, 3, False, None),
+        (True, 1e-9, 3, 100, True, None),
+        (True, 1e-9, 10, 100, False, None),
+        (True, 1e-9, 3, 100, True, 1e-3),
+        (False, 1e-3, 1, 3, False, None),
+        (False, 1e-3, 3, 100, False, None),
+        (False, 1e-3, 10, 100, False, None),
+        (False, 1e-3, 3, 100, False, 0.1),
     ],
 )
-def test_scale_by_soap_agrees_with_the_paper(x64, rtol, frequency, longest, precondition_1d):
+def test_scale_by_soap_agrees_with_the_paper(
+    x64, rtol, frequency, longest, precondition_1d, kl_ridge
+):
     """Update by update."""
     numbers = {"b1": 0.8, "b2": 0.9, "shampoo_beta": 0.7, "eps": 1e-4}
     with runs.enable_x64(x64):
@@ -79,6 +98,7 @@ def test_scale_by_soap_agrees_with_the_paper(x64, rtol, frequency, longest, prec
             precondition_frequency=frequency,
             max_precond_dim=longest,
             precondition_1d=precondition_1d,
+            kl_ridge=kl_ridge,
         )
         gs = gradients(12)
         state = init(runs.cast(gs[0], float))
@@ -90,7 +110,7 @@ def test_scale_by_soap_agrees_with_the_paper(x64, rtol, frequency, longest, prec
         rotated = len(shape) > 1 or precondition_1d
         axes = [i for i, n in enumerate(shape) if rotated and 1 < n <= longest]
         expected = soap_of_one_array(
-            [g[name] for g in gs], **numbers, frequency=frequency, axes=axes
+            [g[name] for g in gs], **numbers, frequency=frequency, axes=axes, kl_ridge=kl_ridge
         )
         for ours, theirs in zip(got, expected, strict=True):
             np.testing.assert_allclose(ours[name], theirs, rtol=rtol, atol=rtol)
@@ -118,6 +138,18 @@ def test_scale_by_soap_by_hand(run):
     )
     s2 = s2._replace(bases=jax.tree.map(jnp.abs, s2.bases))
     chex.assert_trees_all_close(s2, expected, rtol=1e-6, atol=1e-7)
+
+
+def test_scale_by_soap_kl_ridge_by_hand(run):
+    # The first step: L = g g^T / 2 / 2 = diag(4, 1), R = diag(1, 4), means 5 / 2.
+    # Then with g = [[0, 1], [2, 0]] and R' = diag(1 + 5 / 2, 4 + 5 / 2) = diag(7, 13) / 2:
+    # L = diag(4 / 2 + 2 / 13 / 2 / 2, 1 / 2 + 4 * 2 / 7 / 2 / 2), and L' = diag(13, 7) / 2.
+    gradients = [jnp.array([[0.0, 4.0], [2.0, 0.0]]), jnp.array([[0.0, 1.0], [2.0, 0.0]])]
+    (_, s1), (_, s2) = run(gdjax.scale_by_soap(0.5, 0.5, kl_ridge=1.0), gradients)
+    chex.assert_trees_all_close(s1.statistics, {0: np.diag([4.0, 1.0]), 1: np.diag([1.0, 4.0])})
+    a, b = 2 + 1 / 26, 1 / 2 + 2 / 7
+    expected = {0: np.diag([a, b]), 1: np.diag([b, a])}
+    chex.assert_trees_all_close(s2.statistics, expected, rtol=1e-6, atol=1e-6)
 
 
 def test_decompositions_do_not_grow_with_depth():
