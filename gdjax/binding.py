@@ -16,7 +16,7 @@ import numpy as np
 from jax.core import Tracer
 
 from gdjax.errors import InvalidType, InvalidValue
-from gdjax.ranges import Interval, interval_of
+from gdjax.ranges import Interval, interval_of, is_structure
 
 _signature = functools.lru_cache(maxsize=1024)(inspect.signature)
 
@@ -166,7 +166,7 @@ def bind(function: Callable[..., Any], /, **hyperparameters: Any) -> Bound:
         elif size or (flag and is_numeric(value)):
             kind = "int" if size else type(default).__name__
             raise InvalidType(not_structural(f"{name}: {key}", value, kind))
-        elif is_numeric(value):
+        elif is_numeric(value) and not is_structure(function, key):
             integer = interval.integer if interval else isinstance(default, int)
             leaves[key] = as_leaves(value, integer if known else None)
             if interval:

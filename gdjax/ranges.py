@@ -63,17 +63,27 @@ Steps = Annotated[Any, Interval(0, math.inf, integer=True)]
 PositiveSteps = Annotated[Any, Interval(1, math.inf, integer=True)]
 # Of an array's axis, of a block: it decides over shapes, so it is structure and never a leaf.
 Size = Annotated[int, Interval(1, math.inf, integer=True, static=True)]
+# Structure although whole numbers stand in it: of axes.
+Structure = Annotated[Any, "structure"]
 
 
 def interval_of(function: Callable[..., Any], name: str) -> Interval | None:
     """The range that the annotation of ``name`` gives, through ``Optional`` too."""
+    return next((m for m in _metadata(function, name) if isinstance(m, Interval)), None)
+
+
+def is_structure(function: Callable[..., Any], name: str) -> bool:
+    """Whether the annotation of ``name`` is ``Structure``."""
+    return "structure" in _metadata(function, name)
+
+
+def _metadata(function: Callable[..., Any], name: str) -> list:
     try:
         hint = _type_hints(function, include_extras=True).get(name)
-    except (NameError, TypeError):  # annotations that cannot be evaluated give no range
-        return None
+    except (NameError, TypeError):  # annotations that cannot be evaluated give none
+        return []
     options = (hint, *typing.get_args(hint))
-    metadata = [m for option in options for m in getattr(option, "__metadata__", ())]
-    return next((m for m in metadata if isinstance(m, Interval)), None)
+    return [m for option in options for m in getattr(option, "__metadata__", ())]
 
 
 def in_order(*numbers: Any) -> bool:

@@ -11,7 +11,7 @@ import optax
 from gdjax import matrices, trees
 from gdjax.arrangement import Arrangement, map_numbers, matrix_axes
 from gdjax.errors import InvalidValue
-from gdjax.ranges import Decay, NonNegative, Size
+from gdjax.ranges import Decay, NonNegative, Size, Structure
 from gdjax.transformation import transformation
 
 STARTS = ("frobenius", "spectral", "aol", "schatten")
@@ -55,7 +55,7 @@ def scale_by_muon(
     nesterov: bool = True,
     adaptive: bool = False,
     preconditioning: str = "frobenius",
-    weight_dimension_numbers: Any = None,
+    weight_dimension_numbers: Structure = None,
     adam_b1: Decay = 0.9,
     adam_b2: Decay = 0.999,
     adam_eps_root: NonNegative = 0.0,
@@ -188,7 +188,7 @@ def scale_matrices_by_shape(
     state: optax.EmptyState,
     params: Any,
     consistent_rms: NonNegative | None = None,
-    weight_dimension_numbers: Any = None,
+    weight_dimension_numbers: Structure = None,
 ) -> tuple:
     """Scale orthogonal matrices so that one learning rate serves all shapes.
 

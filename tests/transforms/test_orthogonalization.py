@@ -137,6 +137,21 @@ def test_muon_on_many_shapes_agrees_with_optax(arguments):
             states = first, second
 
 
+@is_current
+def test_dimension_numbers_may_be_those_of_optax():
+    """Which are trees of whole numbers, and structure all the same."""
+    params = {"w": jnp.ones((2, 3, 4)), "b": jnp.ones(3)}
+
+    def muon(kind):
+        numbers = {"w": kind((0, 1), 2), "b": None}
+        return gdjax.muon(0.1, muon_weight_dimension_numbers=numbers)
+
+    ours, theirs = muon(gdjax.MuonDimensionNumbers), muon(optax.contrib.MuonDimensionNumbers)
+    assert gdjax.hyperparameters(theirs) == gdjax.hyperparameters(ours)
+    expected = ours.update(params, ours.init(params), params)
+    runs.assert_equal(theirs.update(params, theirs.init(params), params), expected)
+
+
 def test_iterations_do_not_grow_with_depth():
     """Products of matrices: three a step of Newton and Schulz's for each shape, either way up."""
 
