@@ -69,16 +69,19 @@ class Update(Bound):
             )
         count, inner_state = state if self.scheduled else (None, state)
         if isinstance(inner_state, tuple):  # of which any kind has a method called count
-            for field in _state_fields(self.function):
+            kind = _state_type(self.function)
+            for field in getattr(kind, "_fields", ()):
                 if field not in getattr(inner_state, "_fields", ()):
-                    raise self._stateless(inner_state, field)
+                    raise self._misplaced(inner_state, f"a state without {field}")
+            if kind is optax.EmptyState and jax.tree.leaves(inner_state):
+                raise self._misplaced(inner_state, "the state of another transformation")
         arguments = self.arguments() | at_step(count, self.leaves, trees.compute_dtype(updates))
         try:
             result = self.function(updates, inner_state, params, **arguments, **extra)
         except AttributeError as error:  # of a rule that does not say what its state is
             if error.obj is not inner_state:
                 raise
-            raise self._stateless(inner_state, str(error.name)) from None
+            raise self._misplaced(inner_state, f"a state without {error.name}") from None
         if not (isinstance(result, tuple) and len(result) == 2):
             raise InvalidType(f"{self.name} must return (updates, state), got {type(result)}")
         updates, inner_state = result
@@ -86,10 +89,10 @@ class Update(Bound):
             return updates, inner_state
         return updates, ScheduledState(optax.safe_increment(count), inner_state)
 
-    def _stateless(self, state: Any, field: str) -> InvalidValue:
+    def _misplaced(self, state: Any, what: str) -> InvalidValue:
         return InvalidValue(
-            f"{self.name} got a state without {field}: {type(state).__name__}; pass the state "
-            "that this transformation's init or last update returned, or convert Optax's with "
+            f"{self.name} got {what}: {type(state).__name__}; pass the state that this "
+            "transformation's init or last update returned, or convert Optax's with "
             "gdjax.from_optax_state"
         )
 
@@ -183,10 +186,10 @@ def at_step(count: Any, leaves: dict[str, Any], dtype: np.dtype) -> dict[str, An
 
 
 @functools.lru_cache(maxsize=1024)
-def _state_fields(rule: Callable[..., Any]) -> tuple[str, ...]:
-    """Fields of the state of a rule, where its annotation is the named tuple."""
+def _state_type(rule: Callable[..., Any]) -> Any:
+    """The annotation of a rule's state: most often a named tuple."""
     parameter = inspect.signature(rule).parameters.get("state")
-    return getattr(parameter and parameter.annotation, "_fields", ())
+    return parameter and parameter.annotation
 
 
 @functools.lru_cache(maxsize=1024)

@@ -218,7 +218,15 @@ def refuse_complex(what: str, tree: Any) -> None:
 
 
 def _compute(leaf: Callable[..., Any], outputs: int, *row: Any) -> tuple:
-    results = leaf(*(jax.tree.map(_widen, x) for x in row))
+    try:
+        results = leaf(*(jax.tree.map(_widen, x) for x in row))
+    except (TypeError, ValueError) as error:
+        if isinstance(error, (InvalidType, InvalidValue)) or jax.tree_util.all_leaves(row):
+            raise
+        raise InvalidValue(
+            "updates and the state or parameters beside them have shapes that do not fit: "
+            f"{jax.tree.map(jnp.shape, row)}; pass updates, state and params of one model"
+        ) from error
     results = results if outputs > 1 else (results,)
     return tuple(map(_cast_like, results, row[:outputs]))
 

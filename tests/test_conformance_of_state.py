@@ -7,6 +7,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 import pytest
 
 import gdjax
@@ -88,6 +89,30 @@ def test_odd_leaves_change_nothing_for_the_others(case: Case):
         odd_updates, odd_state = runs.update(pair, {**gradients, **empty}, odd_state, odd)
         assert odd_updates["z_untrained"] is None
         runs.assert_close({"w": odd_updates["w"]}, updates, rtol=2e-6)
+
+
+@each()
+def test_what_does_not_fit_is_an_error_that_says_so(case: Case):
+    """Where names or shapes are not those that the state was made for, or not the parameters'.
+
+    Or it does not matter: what holds no array of their shape takes what comes.
+    """
+    pair, params = case.make(), runs.cast(runs.TWO_LEAVES, float)
+    state = jax.eval_shape(pair.init, params)
+    w, b = params["w"], params["b"]
+    for updates in ({"w": w, "c": b}, {"w": w.T, "b": b}):
+        for beside in (updates, params):
+
+            def update(updates: Any, state: Any, beside: Any) -> Any:
+                extra = {"value": jnp.ones(()), "grad_fn": lambda _: updates}
+                everything = optax.with_extra_args_support(pair)
+                return everything.update(updates, state, beside, **extra)[0]
+
+            try:
+                result = jax.eval_shape(update, updates, state, beside)
+            except (gdjax.InvalidType, gdjax.InvalidValue):
+                continue
+            assert runs.types(result) == runs.types(updates)
 
 
 @each(where=lambda case: case.numbers)

@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from gdjax import trees
+from gdjax import subtrees, trees
 from gdjax.ranges import Fraction, Positive, Size
 from gdjax.transformation import transformation
 
@@ -239,9 +239,10 @@ def zero_nans(updates: Any, state: ZeroNansState, params: Any) -> tuple[Any, Zer
     (Array([0., 2.], dtype=float32), ZeroNansState(found_nan=Array(True, dtype=bool)))
     """
 
-    def found(g: Any, old: Any) -> Any:
-        return old if g is None else jnp.any(jnp.isnan(g))
+    def leaf(g: Any, seen: ZeroNansState) -> tuple:
+        is_nan = jnp.isnan(g)
+        return jnp.where(is_nan, 0, g), seen._replace(found_nan=jnp.any(is_nan))
 
-    found_nan = jax.tree.map(found, updates, state.found_nan, is_leaf=lambda x: x is None)
-    updates = trees.map_leaves(lambda g: jnp.where(jnp.isnan(g), 0, g), updates)
-    return updates, ZeroNansState(found_nan)
+    seen = subtrees.pack(ZeroNansState, state.found_nan)
+    updates, seen = trees.map_leaves(leaf, updates, seen)
+    return updates, ZeroNansState(*subtrees.unpack(ZeroNansState, seen))

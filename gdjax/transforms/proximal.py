@@ -8,7 +8,6 @@ Elsewhere the sum is the target up to rounding.
 
 from typing import Any
 
-import jax
 import jax.numpy as jnp
 import optax
 
@@ -172,12 +171,7 @@ def project(updates: Any, state: optax.EmptyState, params: Any, projection: Any)
     trees.refuse_complex("project", updates)
     if params is None:
         raise InvalidValue("project reads the parameters: call update(updates, state, params)")
-    wide = trees.compute_dtype(updates)
-
-    def moved(g: Any, p: Any) -> Any:
-        return None if g is None else jnp.asarray(p, wide) + jnp.asarray(g, wide)
-
-    step = jax.tree.map(moved, updates, params, is_leaf=lambda x: x is None)
+    step = trees.map_leaves(lambda g, p: p + g, trees.widen(updates), given=(params,))
 
     def leaf(g: Any, p: Any, x: Any) -> Any:
         return jnp.where(x == p + g, g, x - p)
