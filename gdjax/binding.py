@@ -233,9 +233,28 @@ def _as_array(x: Any, integer: bool | None) -> Any:
         whole = jnp.issubdtype(x.dtype, jnp.integer)
         return jnp.asarray(x, float if whole and integer is False else x.dtype)
     x = np.asarray(x)
+    if x.dtype == object:
+        raise InvalidValue(f"a whole number of more than 64 bits cannot be bound, got {x}")
     if x.dtype.kind == "c" or integer is None or (integer and np.any(x != np.floor(x))):
-        return x.astype(jax.dtypes.canonicalize_dtype(x.dtype))[()]
-    return x.astype(jax.dtypes.canonicalize_dtype(int if integer else float))[()]
+        dtype = x.dtype
+    else:
+        dtype = np.dtype(int if integer else float)
+    dtype = jax.dtypes.canonicalize_dtype(dtype)
+    if dtype.kind in "iu" and not _holds(dtype, x):
+        # A number of steps may as well be a float. A seed has at most 32 bits.
+        dtype = np.dtype(jnp.float32 if integer else jnp.uint32)
+        if not integer and not _holds(dtype, x):
+            raise InvalidValue(
+                f"a whole number of more than 32 bits cannot be bound, got {x}; enable x64, or "
+                "pass jax.random.key(...) where it is a seed"
+            )
+    return x.astype(dtype)[()]
+
+
+def _holds(dtype: np.dtype, x: np.ndarray) -> bool:
+    """Whether whole numbers of ``dtype`` include ``x``."""
+    limits = np.iinfo(dtype)
+    return not x.size or bool(limits.min <= x.min() and x.max() <= limits.max)
 
 
 def as_structure(name: str, key: str, value: Any) -> Hashable:
