@@ -50,12 +50,13 @@ def lift(
     >>> lift(optax.fromage)(0.5)
     fromage(learning_rate=0.5, min_norm=1e-06)
     """
-    if not callable(factory):
+    try:
+        signature = inspect.signature(factory)
+    except (TypeError, ValueError):  # it is not callable, or built in
         raise InvalidType(
             "lift takes a function that makes transformations, such as optax.contrib.prodigy, got "
             f"{factory!r}"
-        )
-    signature = inspect.signature(factory)
+        ) from None
     static = (static,) if isinstance(static, str) else tuple(static)
     for name in static:
         if name not in signature.parameters:

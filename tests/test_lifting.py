@@ -123,7 +123,7 @@ def test_other_errors_stay_what_they_are():
         jax.jit(pair.update)(jnp.ones(()), pair.init(jnp.ones(())))
 
 
-@pytest.mark.parametrize("thing", [optax.sgd(0.1), gdjax.sgd(0.1), None, 3])
+@pytest.mark.parametrize("thing", [optax.sgd(0.1), gdjax.sgd(0.1), None, 3, int])
 def test_only_factories_are_lifted(thing):
     with pytest.raises(InvalidType, match="lift takes a function that makes transformations"):
         gdjax.lift(thing)
