@@ -297,18 +297,3 @@ def test_a_misspelt_argument_is_named_before_what_is_missing():
         InvalidType, match=r"no argument 'transition_step': did you mean transition"
     ):
         gdjax.linear_schedule(0.5, 0.25, transition_step=3)
-
-
-def test_whole_numbers_never_wrap_around():
-    """2**33 steps are a float; a seed is that of JAX, or an error."""
-    assert float(gdjax.linear_schedule(1.0, 0.0, 2**33)(2**30)) == 0.875
-    for seed in (2**31, 2**32 - 1):
-        bits = jax.random.key_data(gdjax.draws.random_key(bind(identity, x=seed).leaves["x"]))
-        np.testing.assert_array_equal(bits, jax.random.key_data(jax.random.key(seed)))
-    for value in (2**40, -(2**33), np.array([1, 2**40]), 2**70):
-        with pytest.raises(InvalidValue, match=r"more than (32|64) bits cannot be bound, got"):
-            bind(identity, x=value)
-
-
-def identity(x):
-    return x

@@ -124,6 +124,21 @@ def test_signature_is_that_of_optax(case: Case):
                 assert default == theirs[name].default
 
 
+@discovery.each("transformation", where=lambda case: case.variant == "plain")
+def test_a_state_with_the_fields_of_optax_is_of_its_kind(case: Case):
+    """So that Optax's goes on here as it is, and ours there, in a scan too."""
+    if twin := oracle.twin(case):
+        params = runs.cast(runs.PARAMS, float)
+        ours, theirs = (
+            jax.eval_shape(pair.init, params)
+            for pair in (case.make(), oracle.theirs(case, twin, case.values()))
+        )
+        kind = type(theirs)
+        public = kind in (vars(optax) | vars(optax.contrib)).values()
+        if public and getattr(ours, "_fields", None) == getattr(theirs, "_fields", None):
+            assert type(ours) is kind
+
+
 # 9. Traffic ---------------------------------------------------------------------------------
 
 

@@ -1,15 +1,12 @@
 """Transformations: updates in, updates out, one family a file."""
 
 from gdjax.transforms.accumulation import (
-    ApplyEvery,
-    MultiStepsState,
     apply_every,
     multi_steps,
     skip_large_updates,
     skip_not_finite,
 )
 from gdjax.transforms.adadelta import (
-    ScaleByAdaDeltaState,
     scale_by_adadelta,
 )
 from gdjax.transforms.adam import (
@@ -20,14 +17,12 @@ from gdjax.transforms.adam import (
 )
 from gdjax.transforms.adaptive import (
     ScaleByRmsState,
-    ScaleByRssState,
     ScaleByRStdDevState,
     scale_by_rms,
     scale_by_rss,
     scale_by_stddev,
 )
 from gdjax.transforms.aggregation import (
-    DifferentiallyPrivateAggregateState,
     differentially_private_aggregate,
     geometric_median_of_workers,
     mean_of_workers,
@@ -53,7 +48,6 @@ from gdjax.transforms.cautious import (
 )
 from gdjax.transforms.clipping import (
     ClipByQuantileState,
-    ZeroNansState,
     adaptive_grad_clip,
     clip,
     clip_by_block_rms,
@@ -63,9 +57,6 @@ from gdjax.transforms.clipping import (
     zero_nans,
 )
 from gdjax.transforms.conditional import (
-    ApplyIfFiniteState,
-    ConditionallyMaskState,
-    ConditionallyTransformState,
     apply_if_finite,
     conditionally_mask,
     conditionally_transform,
@@ -93,8 +84,6 @@ from gdjax.transforms.distance_adaptation import (
     scale_by_prodigy,
 )
 from gdjax.transforms.factored import (
-    FactoredState,
-    ScaleBySM3State,
     scale_by_factored_rms,
     scale_by_sm3,
 )
@@ -123,8 +112,6 @@ from gdjax.transforms.loss_scaling import (
     loss_scale,
 )
 from gdjax.transforms.masking import (
-    MaskedState,
-    PartitionState,
     freeze,
     masked,
     partition,
@@ -138,12 +125,10 @@ from gdjax.transforms.mixtures import (
 )
 from gdjax.transforms.momentum import (
     EmaState,
-    TraceState,
     ema,
     trace,
 )
 from gdjax.transforms.noise import (
-    AddNoiseState,
     LangevinState,
     PerturbState,
     PreconditionedLangevinState,
@@ -158,8 +143,6 @@ from gdjax.transforms.normalization import (
     normalize_by_update_norm,
 )
 from gdjax.transforms.normalized import (
-    ScaleByAdoptState,
-    ScaleByNovogradState,
     scale_by_adopt,
     scale_by_novograd,
 )
@@ -174,7 +157,6 @@ from gdjax.transforms.parameter_free import (
     scale_by_polyak,
 )
 from gdjax.transforms.plateau import (
-    ReduceLROnPlateauState,
     reduce_on_plateau,
 )
 from gdjax.transforms.proximal import (
@@ -192,7 +174,6 @@ from gdjax.transforms.regularization import (
     add_decayed_weights,
 )
 from gdjax.transforms.rprop import (
-    ScaleByRpropState,
     scale_by_rprop,
 )
 from gdjax.transforms.scaling import (
@@ -201,7 +182,6 @@ from gdjax.transforms.scaling import (
     scale_by_schedule,
 )
 from gdjax.transforms.schedule_free import (
-    ScheduleFreeState,
     schedule_free,
     schedule_free_eval_params,
 )
@@ -215,7 +195,6 @@ from gdjax.transforms.sharpness import (
     sam,
 )
 from gdjax.transforms.signs import (
-    ScaleByLionState,
     scale_by_lion,
     scale_by_sign,
 )
@@ -226,59 +205,38 @@ from gdjax.transforms.soap import (
 
 __all__ = [
     "AcceptByMetropolisState",
-    "AddNoiseState",
-    "ApplyEvery",
-    "ApplyIfFiniteState",
     "AverageParamsState",
     "CautiousState",
     "ClipByQuantileState",
-    "ConditionallyMaskState",
-    "ConditionallyTransformState",
     "CorrectByMarsState",
-    "DifferentiallyPrivateAggregateState",
     "DynamicLossScaleState",
     "EmaState",
-    "FactoredState",
     "GradualUnfreezingState",
     "GraftState",
     "LangevinState",
     "LookaheadState",
-    "MaskedState",
-    "MultiStepsState",
     "MuonState",
-    "PartitionState",
     "PerturbState",
     "PreconditionedLangevinState",
-    "ReduceLROnPlateauState",
     "SAMState",
-    "ScaleByAdaDeltaState",
     "ScaleByAdamState",
     "ScaleByAdamaxState",
     "ScaleByAdanState",
     "ScaleByAdemamixState",
-    "ScaleByAdoptState",
     "ScaleByAmsgradState",
     "ScaleByBeliefState",
     "ScaleByDAdaptAdamState",
     "ScaleByDistanceOverGradientsState",
-    "ScaleByLionState",
-    "ScaleByNovogradState",
     "ScaleByOptimisticGradientState",
     "ScaleByProdigyState",
     "ScaleByRStdDevState",
     "ScaleByRadamState",
     "ScaleByRmsState",
-    "ScaleByRpropState",
-    "ScaleByRssState",
-    "ScaleBySM3State",
     "ScaleByServerMomentsState",
     "ScaleByShampooState",
     "ScaleBySimplifiedAdEMAMixState",
     "ScaleBySoapState",
     "ScaleByYogiState",
-    "ScheduleFreeState",
-    "TraceState",
-    "ZeroNansState",
     "accept_by_metropolis",
     "adaptive_grad_clip",
     "add_decayed_weights",

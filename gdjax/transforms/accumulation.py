@@ -1,7 +1,7 @@
 """Collecting the updates of several steps into one."""
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -12,21 +12,14 @@ from gdjax.ranges import Positive, PositiveSteps
 from gdjax.transformation import Inner, transformation
 
 
-class ApplyEvery(NamedTuple):
-    """State of :func:`apply_every`."""
-
-    count: Any  # int32[]: updates collected so far
-    grad_acc: Any  # like params: their sum
-
-
-def _init_apply_every(params: Any) -> ApplyEvery:
-    return ApplyEvery(jnp.zeros((), jnp.int32), trees.zeros_like(params))
+def _init_apply_every(params: Any) -> optax.ApplyEvery:
+    return optax.ApplyEvery(jnp.zeros((), jnp.int32), trees.zeros_like(params))
 
 
 @transformation(init=_init_apply_every)
 def apply_every(
-    updates: Any, state: ApplyEvery, params: Any, k: PositiveSteps = 1
-) -> tuple[Any, ApplyEvery]:
+    updates: Any, state: optax.ApplyEvery, params: Any, k: PositiveSteps = 1
+) -> tuple[Any, optax.ApplyEvery]:
     """Sum the updates of ``k`` steps and let the sum through at the last of them.
 
     ``a = g`` at the first of them, then ``a = a + g``; ``u = a`` at the last, else ``u = 0``.
@@ -54,24 +47,14 @@ def apply_every(
         return jnp.where(emit, a, 0), a
 
     updates, grad_acc = trees.map_leaves(leaf, updates, state.grad_acc)
-    return updates, ApplyEvery(jnp.where(emit, 0, count), grad_acc)
-
-
-class MultiStepsState(NamedTuple):
-    """State of :func:`multi_steps`."""
-
-    mini_step: Any  # int32[]: gradients collected so far
-    gradient_step: Any  # int32[]: updates of the inner transformation so far
-    inner_opt_state: Any
-    acc_grads: Any  # like params, in accumulator_dtype: their mean, or their sum
-    skip_state: Any = ()  # what should_skip_update_fn returned last
+    return updates, optax.ApplyEvery(jnp.where(emit, 0, count), grad_acc)
 
 
 def _init_multi_steps(
     params: Any, inner: Any, should_skip_update_fn: Any, accumulator_dtype: Any
-) -> MultiStepsState:
+) -> optax.MultiStepsState:
     none = jnp.zeros((), jnp.int32)
-    return MultiStepsState(
+    return optax.MultiStepsState(
         mini_step=none,
         gradient_step=none.copy(),
         inner_opt_state=inner(params),
@@ -85,7 +68,7 @@ def _init_multi_steps(
 @transformation(init=_init_multi_steps)
 def multi_steps(
     updates: Any,
-    state: MultiStepsState,
+    state: optax.MultiStepsState,
     params: Any,
     inner: Inner,
     every_k: PositiveSteps,
@@ -93,7 +76,7 @@ def multi_steps(
     should_skip_update_fn: Callable[..., Any] | None = None,
     accumulator_dtype: Any = None,
     **extra: Any,
-) -> tuple[Any, MultiStepsState]:
+) -> tuple[Any, optax.MultiStepsState]:
     """Collect gradients and update by their mean every ``every_k`` steps: a larger batch.
 
     ``a = a + (g - a) / n`` for the ``n``-th gradient; ``u = inner(a)`` and ``a = 0`` at the
@@ -142,7 +125,7 @@ def multi_steps(
     updates, inner_opt_state = gating.update_if(
         emit, inner, collected, state.inner_opt_state, params, extra
     )
-    return updates, MultiStepsState(
+    return updates, optax.MultiStepsState(
         mini_step=jnp.where(emit, 0, mini_step),
         gradient_step=jnp.where(
             emit, optax.safe_increment(state.gradient_step), state.gradient_step

@@ -1,31 +1,28 @@
 """Scaling each element by how far it went and how steep it was: AdaDelta."""
 
-from typing import Any, NamedTuple
+from typing import Any
+
+import optax
 
 from gdjax import trees
 from gdjax.ranges import Decay, Positive
 from gdjax.transformation import transformation
 
 
-class ScaleByAdaDeltaState(NamedTuple):
-    """State of :func:`scale_by_adadelta`."""
-
-    e_g: Any  # like params, real: average of squared gradients
-    e_x: Any  # like params, real: average of squared updates
-
-
-def _zero_averages(params: Any) -> ScaleByAdaDeltaState:
-    return ScaleByAdaDeltaState(trees.full_like_real(params, 0), trees.full_like_real(params, 0))
+def _zero_averages(params: Any) -> optax.ScaleByAdaDeltaState:
+    return optax.ScaleByAdaDeltaState(
+        trees.full_like_real(params, 0), trees.full_like_real(params, 0)
+    )
 
 
 @transformation(init=_zero_averages)
 def scale_by_adadelta(
     updates: Any,
-    state: ScaleByAdaDeltaState,
+    state: optax.ScaleByAdaDeltaState,
     params: Any,
     rho: Decay = 0.9,
     eps: Positive = 1e-6,
-) -> tuple[Any, ScaleByAdaDeltaState]:
+) -> tuple[Any, optax.ScaleByAdaDeltaState]:
     """Divide by the root of an average of squares, multiply by that of past updates: AdaDelta.
 
     ``e_g = rho * e_g + (1 - rho) * g**2``, ``u = g * sqrt(e_x + eps) / sqrt(e_g + eps)``, then
@@ -44,6 +41,7 @@ def scale_by_adadelta(
       algorithm 1; ``eps`` is Optax's default.
 
     >>> import jax.numpy as jnp
+    import optax
     >>> init, update = scale_by_adadelta(rho=0.75, eps=16.0)
     >>> update(jnp.array([6.0]), init(jnp.zeros(1)))[0]
     Array([4.8], dtype=float32)
@@ -55,4 +53,4 @@ def scale_by_adadelta(
         return u, squares, trees.average(trees.abs_sq(u), lengths, rho)
 
     updates, e_g, e_x = trees.map_leaves(leaf, updates, state.e_g, state.e_x)
-    return updates, ScaleByAdaDeltaState(e_g, e_x)
+    return updates, optax.ScaleByAdaDeltaState(e_g, e_x)

@@ -4,30 +4,25 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import optax
 
 from gdjax import trees
 from gdjax.ranges import Decay, NonNegative
 from gdjax.transformation import transformation
 
 
-class ScaleByRssState(NamedTuple):
-    """State of :func:`scale_by_rss`."""
-
-    sum_of_squares: Any  # like params, real
-
-
-def _initial_sum(params: Any, initial_accumulator_value: Any) -> ScaleByRssState:
-    return ScaleByRssState(trees.full_like_real(params, initial_accumulator_value))
+def _initial_sum(params: Any, initial_accumulator_value: Any) -> optax.ScaleByRssState:
+    return optax.ScaleByRssState(trees.full_like_real(params, initial_accumulator_value))
 
 
 @transformation(init=_initial_sum)
 def scale_by_rss(
     updates: Any,
-    state: ScaleByRssState,
+    state: optax.ScaleByRssState,
     params: Any,
     initial_accumulator_value: NonNegative = 0.1,
     eps: NonNegative = 1e-7,
-) -> tuple[Any, ScaleByRssState]:
+) -> tuple[Any, optax.ScaleByRssState]:
     """Divide by the root of the sum of squares of all updates so far: AdaGrad.
 
     ``s = s + g**2``, ``u = g / sqrt(s + eps)``, and ``u = g`` where ``s`` is 0: there ``g`` is 0
@@ -54,7 +49,7 @@ def scale_by_rss(
         return g / trees.sqrt(jnp.where(s > 0, s + eps, 1)), s
 
     updates, sum_of_squares = trees.map_leaves(leaf, updates, state.sum_of_squares)
-    return updates, ScaleByRssState(sum_of_squares)
+    return updates, optax.ScaleByRssState(sum_of_squares)
 
 
 class ScaleByRmsState(NamedTuple):

@@ -5,7 +5,7 @@ comes after sees one gradient, in the parameters' shapes. The medians and the tr
 no worker: one that sends infinities or NaN counts as one that is far away.
 """
 
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -140,27 +140,21 @@ def geometric_median_of_workers(
     return jax.tree.map(lambda c, g: c.astype(g.dtype), center, updates), state
 
 
-class DifferentiallyPrivateAggregateState(NamedTuple):
-    """State of :func:`differentially_private_aggregate`."""
-
-    rng_key: Any  # key, or its uint32 data: of the next step's noise
-
-
-def _first_key(params: Any, key: Any) -> DifferentiallyPrivateAggregateState:
+def _first_key(params: Any, key: Any) -> optax.contrib.DifferentiallyPrivateAggregateState:
     del params
-    return DifferentiallyPrivateAggregateState(draws.random_key(key))
+    return optax.contrib.DifferentiallyPrivateAggregateState(draws.random_key(key))
 
 
 @transformation(init=_first_key)
 def differentially_private_aggregate(
     updates: Any,
-    state: DifferentiallyPrivateAggregateState,
+    state: optax.contrib.DifferentiallyPrivateAggregateState,
     params: Any,
     l2_norm_clip: Positive,
     noise_multiplier: NonNegative,
     key: Any,
     layerwise: bool = False,
-) -> tuple[Any, DifferentiallyPrivateAggregateState]:
+) -> tuple[Any, optax.contrib.DifferentiallyPrivateAggregateState]:
     """Average over examples with bounded norms, and add noise that hides each of them: DP-SGD.
 
     ``u = (sum(g * l2_norm_clip / max(||g||, l2_norm_clip)) + noise) / n`` over the leading axis of
@@ -204,7 +198,7 @@ def differentially_private_aggregate(
         return ((clipped + scale * noise) * (1 / n)).astype(g.dtype)
 
     updates = jax.tree.map(leaf, updates, weights, noise)
-    return updates, DifferentiallyPrivateAggregateState(rng_key)
+    return updates, optax.contrib.DifferentiallyPrivateAggregateState(rng_key)
 
 
 def _clip_factors(examples: Any, limit: Any) -> jax.Array:

@@ -215,18 +215,14 @@ def _quantile(values: jax.Array, count: Any, quantile: Any) -> jax.Array:
     )
 
 
-class ZeroNansState(NamedTuple):
-    """State of :func:`zero_nans`."""
-
-    found_nan: Any  # bool[] for each array: whether the last updates had a NaN
-
-
-def _none_found(params: Any) -> ZeroNansState:
-    return ZeroNansState(jax.tree.map(lambda _: jnp.zeros((), bool), params))
+def _none_found(params: Any) -> optax.ZeroNansState:
+    return optax.ZeroNansState(jax.tree.map(lambda _: jnp.zeros((), bool), params))
 
 
 @transformation(init=_none_found)
-def zero_nans(updates: Any, state: ZeroNansState, params: Any) -> tuple[Any, ZeroNansState]:
+def zero_nans(
+    updates: Any, state: optax.ZeroNansState, params: Any
+) -> tuple[Any, optax.ZeroNansState]:
     """Replace each NaN in the updates by 0.
 
     ``u = 0`` where ``g`` is NaN, else ``u = g``. An infinite element stays; :func:`clip` bounds it.
@@ -236,13 +232,13 @@ def zero_nans(updates: Any, state: ZeroNansState, params: Any) -> tuple[Any, Zer
 
     >>> init, update = zero_nans()
     >>> update(jnp.array([jnp.nan, 2.0]), init(jnp.zeros(2)))
-    (Array([0., 2.], dtype=float32), ZeroNansState(found_nan=Array(True, dtype=bool)))
+    (Array([0., 2.], dtype=float32), optax.ZeroNansState(found_nan=Array(True, dtype=bool)))
     """
 
-    def leaf(g: Any, seen: ZeroNansState) -> tuple:
+    def leaf(g: Any, seen: optax.ZeroNansState) -> tuple:
         is_nan = jnp.isnan(g)
         return jnp.where(is_nan, 0, g), seen._replace(found_nan=jnp.any(is_nan))
 
-    seen = subtrees.pack(ZeroNansState, state.found_nan)
+    seen = subtrees.pack(optax.ZeroNansState, state.found_nan)
     updates, seen = trees.map_leaves(leaf, updates, seen)
-    return updates, ZeroNansState(*subtrees.unpack(ZeroNansState, seen))
+    return updates, optax.ZeroNansState(*subtrees.unpack(optax.ZeroNansState, seen))

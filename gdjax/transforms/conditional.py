@@ -1,7 +1,7 @@
 """Transforming at some steps only, and refusing what is not finite."""
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -12,27 +12,20 @@ from gdjax.ranges import Steps
 from gdjax.transformation import Inner, transformation
 
 
-class ConditionallyTransformState(NamedTuple):
-    """State of :func:`conditionally_transform`."""
-
-    inner_state: Any
-    step: Any  # int32[]: updates made so far
-
-
-def _init_conditional(params: Any, inner: Any) -> ConditionallyTransformState:
-    return ConditionallyTransformState(inner(params), jnp.zeros((), jnp.int32))
+def _init_conditional(params: Any, inner: Any) -> optax.ConditionallyTransformState:
+    return optax.ConditionallyTransformState(inner(params), jnp.zeros((), jnp.int32))
 
 
 @transformation(init=_init_conditional)
 def conditionally_transform(
     updates: Any,
-    state: ConditionallyTransformState,
+    state: optax.ConditionallyTransformState,
     params: Any,
     inner: Inner,
     should_transform_fn: Callable[..., Any],
     forward_extra_args: bool = False,
     **extra: Any,
-) -> tuple[Any, ConditionallyTransformState]:
+) -> tuple[Any, optax.ConditionallyTransformState]:
     """Transform at some steps and pass the updates through at the others.
 
     ``u = inner(g)`` where ``should_transform_fn(step)``, else ``u = g`` and ``inner``'s state
@@ -59,30 +52,23 @@ def conditionally_transform(
     updates, inner_state = gating.update_if(
         condition, inner, updates, state.inner_state, params, extra, otherwise=updates
     )
-    return updates, ConditionallyTransformState(inner_state, optax.safe_increment(state.step))
+    return updates, optax.ConditionallyTransformState(inner_state, optax.safe_increment(state.step))
 
 
-class ConditionallyMaskState(NamedTuple):
-    """State of :func:`conditionally_mask`."""
-
-    step: Any  # int32[]: updates made so far
-    inner_state: Any
-
-
-def _init_conditional_mask(params: Any, inner: Any) -> ConditionallyMaskState:
-    return ConditionallyMaskState(jnp.zeros((), jnp.int32), inner(params))
+def _init_conditional_mask(params: Any, inner: Any) -> optax.ConditionallyMaskState:
+    return optax.ConditionallyMaskState(jnp.zeros((), jnp.int32), inner(params))
 
 
 @transformation(init=_init_conditional_mask)
 def conditionally_mask(
     updates: Any,
-    state: ConditionallyMaskState,
+    state: optax.ConditionallyMaskState,
     params: Any,
     inner: Inner,
     should_transform_fn: Callable[..., Any],
     forward_extra_args: bool = False,
     **extra: Any,
-) -> tuple[Any, ConditionallyMaskState]:
+) -> tuple[Any, optax.ConditionallyMaskState]:
     """Transform at some steps and hold the parameters at the others.
 
     ``u = inner(g)`` where ``should_transform_fn(step)``, else ``u = 0`` and ``inner``'s state
@@ -108,32 +94,23 @@ def conditionally_mask(
     updates, inner_state = gating.update_if(
         condition, inner, updates, state.inner_state, params, extra
     )
-    return updates, ConditionallyMaskState(optax.safe_increment(state.step), inner_state)
+    return updates, optax.ConditionallyMaskState(optax.safe_increment(state.step), inner_state)
 
 
-class ApplyIfFiniteState(NamedTuple):
-    """State of :func:`apply_if_finite`."""
-
-    notfinite_count: Any  # int32[]: updates in a row that were not finite
-    last_finite: jax.Array  # bool[]: whether the last one was finite
-    total_notfinite: Any  # int32[]: updates that were not finite
-    inner_state: Any
-
-
-def _init_if_finite(params: Any, inner: Any) -> ApplyIfFiniteState:
+def _init_if_finite(params: Any, inner: Any) -> optax.ApplyIfFiniteState:
     none = jnp.zeros((), jnp.int32)
-    return ApplyIfFiniteState(none, jnp.array(True), none.copy(), inner(params))
+    return optax.ApplyIfFiniteState(none, jnp.array(True), none.copy(), inner(params))
 
 
 @transformation(init=_init_if_finite)
 def apply_if_finite(
     updates: Any,
-    state: ApplyIfFiniteState,
+    state: optax.ApplyIfFiniteState,
     params: Any,
     inner: Inner,
     max_consecutive_errors: Steps,
     **extra: Any,
-) -> tuple[Any, ApplyIfFiniteState]:
+) -> tuple[Any, optax.ApplyIfFiniteState]:
     """Refuse updates that hold a NaN or an infinity, until there are too many in a row.
 
     ``u = inner(g)`` where all of ``g`` is finite, else ``u = 0`` and ``inner``'s state stays.
@@ -164,7 +141,7 @@ def apply_if_finite(
         extra,
     )
     total = jnp.where(finite, state.total_notfinite, optax.safe_increment(state.total_notfinite))
-    return updates, ApplyIfFiniteState(notfinite_count, finite, total, inner_state)
+    return updates, optax.ApplyIfFiniteState(notfinite_count, finite, total, inner_state)
 
 
 def _condition(should_transform: Callable[..., Any], step: jax.Array, extra: dict) -> jax.Array:

@@ -14,15 +14,6 @@ from gdjax.ranges import Decay, DecayOrSum, NonNegative, Size, WholeNumber
 from gdjax.transformation import transformation
 
 
-class FactoredState(NamedTuple):
-    """State of :func:`scale_by_factored_rms`."""
-
-    count: Any  # int32[]: updates made so far
-    v_row: Any  # per array, real: average over the longest axis, or float[1] where not factored
-    v_col: Any  # per array, real: average over the next one, or float[1] where not factored
-    v: Any  # per array, real: average of squares, or float[1] where factored
-
-
 class _Moment(NamedTuple):
     """What the state holds for one array."""
 
@@ -39,7 +30,7 @@ def _factored_axes(shape: tuple[int, ...], smallest: int) -> tuple[int, int] | N
     return (longest, second) if shape[second] >= smallest else None
 
 
-def _zero_factors(params: Any, factored: bool, min_dim_size_to_factor: int) -> FactoredState:
+def _zero_factors(params: Any, factored: bool, min_dim_size_to_factor: int) -> optax.FactoredState:
     def zeros(p: Any) -> _Moment:
         shape, dtype = jnp.shape(p), jnp.real(p).dtype
         unused = jnp.zeros(1, dtype)
@@ -49,7 +40,7 @@ def _zero_factors(params: Any, factored: bool, min_dim_size_to_factor: int) -> F
         row, col = (jnp.zeros(shape[:axis] + shape[axis + 1 :], dtype) for axis in axes)
         return _Moment(row, col, unused)
 
-    return FactoredState(
+    return optax.FactoredState(
         jnp.zeros((), jnp.int32), *subtrees.unpack(_Moment, jax.tree.map(zeros, params))
     )
 
@@ -62,7 +53,7 @@ def _power_decay(step: Any, decay_rate: Any) -> Any:
 @transformation(init=_zero_factors)
 def scale_by_factored_rms(
     updates: Any,
-    state: FactoredState,
+    state: optax.FactoredState,
     params: Any,
     factored: bool = True,
     decay_rate: NonNegative = 0.8,
@@ -70,7 +61,7 @@ def scale_by_factored_rms(
     min_dim_size_to_factor: Size = 128,
     epsilon: NonNegative = 1e-30,
     decay_rate_fn: Callable[[Any, Any], Any] = _power_decay,
-) -> tuple[Any, FactoredState]:
+) -> tuple[Any, optax.FactoredState]:
     """Divide by the root of a moving average of squares that is kept as two factors: Adafactor.
 
     With ``d = decay_rate_fn(count - step_offset, decay_rate)``, which is ``1 - t**-decay_rate``
@@ -129,7 +120,7 @@ def scale_by_factored_rms(
     moments = subtrees.pack(_Moment, state.v_row, state.v_col, state.v)
     updates, moments = trees.map_leaves(leaf, updates, moments)
     count = optax.safe_increment(state.count)
-    return updates, FactoredState(count, *subtrees.unpack(_Moment, moments))
+    return updates, optax.FactoredState(count, *subtrees.unpack(_Moment, moments))
 
 
 def _positive_root(x: Any) -> Any:
@@ -137,30 +128,23 @@ def _positive_root(x: Any) -> Any:
     return trees.sqrt(jnp.where(x > 0, x, 1))
 
 
-class ScaleBySM3State(NamedTuple):
-    """State of :func:`scale_by_sm3`."""
-
-    mu: Any  # per array, real: a list of one vector for each axis; of one scalar for a scalar
-    nu: Any  # like params: average of the updates
-
-
-def _zero_covers(params: Any) -> ScaleBySM3State:
+def _zero_covers(params: Any) -> optax.ScaleBySM3State:
     def covers(p: Any) -> list:
         dtype = jnp.real(p).dtype
         return [jnp.zeros(size, dtype) for size in jnp.shape(p)] or [jnp.zeros((), dtype)]
 
-    return ScaleBySM3State(jax.tree.map(covers, params), trees.zeros_like(params))
+    return optax.ScaleBySM3State(jax.tree.map(covers, params), trees.zeros_like(params))
 
 
 @transformation(init=_zero_covers)
 def scale_by_sm3(
     updates: Any,
-    state: ScaleBySM3State,
+    state: optax.ScaleBySM3State,
     params: Any,
     b1: Decay = 0.9,
     b2: DecayOrSum = 1.0,
     eps: NonNegative = 1e-8,
-) -> tuple[Any, ScaleBySM3State]:
+) -> tuple[Any, optax.ScaleBySM3State]:
     """Divide by the root of a sum of squares that is kept as one vector for each axis: SM3.
 
     ``s = g**2 + min_i(mu_i)``, where ``mu_i`` stands along axis ``i``; ``mu_i`` becomes the largest
@@ -203,4 +187,4 @@ def scale_by_sm3(
         return average, largest, average
 
     updates, mu, nu = trees.map_leaves(leaf, updates, state.mu, state.nu)
-    return updates, ScaleBySM3State(mu, nu)
+    return updates, optax.ScaleBySM3State(mu, nu)

@@ -5,7 +5,7 @@ transformation sees and so in its state: it spends no memory there.
 """
 
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
 import numpy as np
@@ -16,34 +16,22 @@ from gdjax.errors import InvalidType, InvalidValue, nearest
 from gdjax.transformation import GradientTransformation, Inner, as_pair, transformation
 
 
-class MaskedState(NamedTuple):
-    """State of :func:`masked`."""
-
-    inner_state: Any  # of the parameters that are not masked out
-
-
-class PartitionState(NamedTuple):
-    """State of :func:`partition`."""
-
-    inner_states: Any  # by label, a MaskedState each
-
-
-def _init_masked(params: Any, inner: Any, mask: Any) -> MaskedState:
+def _init_masked(params: Any, inner: Any, mask: Any) -> optax.MaskedState:
     if _is_placeholder(params):
-        return MaskedState(inner(params))
-    return MaskedState(inner(_hide(_bools(mask, params), params)))
+        return optax.MaskedState(inner(params))
+    return optax.MaskedState(inner(_hide(_bools(mask, params), params)))
 
 
 @transformation(init=_init_masked)
 def masked(
     updates: Any,
-    state: MaskedState,
+    state: optax.MaskedState,
     params: Any,
     inner: Inner,
     mask: Any,
     mask_compatible_extra_args: bool = False,
     **extra: Any,
-) -> tuple[Any, MaskedState]:
+) -> tuple[Any, optax.MaskedState]:
     """Transform some of the updates and pass the others through.
 
     ``u = inner(g)`` where ``mask`` is true, else ``u = g``.
@@ -122,7 +110,7 @@ def partition(
       mask_compatible_extra_args: see :func:`gdjax.masked`.
 
     State:
-      inner_states: by label, a :class:`MaskedState` for the parameters that have it.
+      inner_states: by label, a :class:`optax.MaskedState` for the parameters that have it.
 
     Raises:
       InvalidType: ``transforms`` is not a mapping to transformations.
@@ -145,16 +133,16 @@ def partition(
 
 def _init_labelled(
     params: Any, inner: Any, label: str, known: tuple[str, ...], param_labels: Any
-) -> MaskedState:
+) -> optax.MaskedState:
     if _is_placeholder(params):
-        return MaskedState(inner(params))
-    return MaskedState(inner(_hide(_has(label, known, param_labels, params), params)))
+        return optax.MaskedState(inner(params))
+    return optax.MaskedState(inner(_hide(_has(label, known, param_labels, params), params)))
 
 
 @transformation(init=_init_labelled)
 def _labelled(
     updates: Any,
-    state: MaskedState,
+    state: optax.MaskedState,
     params: Any,
     inner: Inner,
     label: str,
@@ -162,34 +150,39 @@ def _labelled(
     param_labels: Any,
     mask_compatible_extra_args: bool,
     **extra: Any,
-) -> tuple[Any, MaskedState]:
+) -> tuple[Any, optax.MaskedState]:
     chosen = _has(label, known, param_labels, updates if params is None else params)
     if mask_compatible_extra_args:
         extra = _hide_alike(chosen, updates, extra)
     return _update_chosen(chosen, inner, updates, state, params, extra)
 
 
-def _init_partition(params: Any, transforms: Any) -> PartitionState:
-    return PartitionState({label: init(params) for label, init in transforms.items()})
+def _init_partition(params: Any, transforms: Any) -> optax.PartitionState:
+    return optax.PartitionState({label: init(params) for label, init in transforms.items()})
 
 
 @transformation(init=_init_partition)
 def _partition(
-    updates: Any, state: PartitionState, params: Any, transforms: Inner, **extra: Any
-) -> tuple[Any, PartitionState]:
+    updates: Any, state: optax.PartitionState, params: Any, transforms: Inner, **extra: Any
+) -> tuple[Any, optax.PartitionState]:
     inner_states = {}
     for label, update in transforms.items():
         updates, inner_states[label] = update(updates, state.inner_states[label], params, **extra)
-    return updates, PartitionState(inner_states)
+    return updates, optax.PartitionState(inner_states)
 
 
 def _update_chosen(
-    chosen: Any, inner: Any, updates: Any, state: MaskedState, params: Any, extra: dict[str, Any]
-) -> tuple[Any, MaskedState]:
+    chosen: Any,
+    inner: Any,
+    updates: Any,
+    state: optax.MaskedState,
+    params: Any,
+    extra: dict[str, Any],
+) -> tuple[Any, optax.MaskedState]:
     seen = None if params is None else _hide(chosen, params)
     new, inner_state = inner(_hide(chosen, updates), state.inner_state, seen, **extra)
     merged = subtrees.map_prefix("mask", lambda c, u, g: u if c else g, chosen, new, updates)
-    return merged, MaskedState(inner_state)
+    return merged, optax.MaskedState(inner_state)
 
 
 def _hide(chosen: Any, tree: Any) -> Any:

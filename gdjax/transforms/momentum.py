@@ -11,25 +11,19 @@ from gdjax.ranges import Decay
 from gdjax.transformation import transformation
 
 
-class TraceState(NamedTuple):
-    """State of :func:`trace`."""
-
-    trace: Any  # like params, in accumulator_dtype: the decayed sum of updates
-
-
-def _zero_trace(params: Any, accumulator_dtype: Any) -> TraceState:
-    return TraceState(trees.zeros_like(params, accumulator_dtype))
+def _zero_trace(params: Any, accumulator_dtype: Any) -> optax.TraceState:
+    return optax.TraceState(trees.zeros_like(params, accumulator_dtype))
 
 
 @transformation(init=_zero_trace)
 def trace(
     updates: Any,
-    state: TraceState,
+    state: optax.TraceState,
     params: Any,
     decay: Decay,
     nesterov: bool = False,
     accumulator_dtype: Any = None,
-) -> tuple[Any, TraceState]:
+) -> tuple[Any, optax.TraceState]:
     """Replace the updates by their decayed sum: momentum, in Polyak's or Nesterov's form.
 
     ``t = g + decay * t``, then ``u = t``, or ``u = g + decay * t`` with ``nesterov``.
@@ -59,7 +53,7 @@ def trace(
         return (g + decay * t if nesterov else t), t
 
     updates, new_trace = trees.map_leaves(leaf, updates, state.trace)
-    return updates, TraceState(new_trace)
+    return updates, optax.TraceState(new_trace)
 
 
 class EmaState(NamedTuple):

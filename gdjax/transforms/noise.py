@@ -15,27 +15,20 @@ from gdjax.ranges import Decay, NonNegative, Positive, Steps
 from gdjax.transformation import transformation
 
 
-class AddNoiseState(NamedTuple):
-    """State of :func:`add_noise`."""
-
-    count: Any  # int32[]: updates made so far
-    rng_key: Any  # key, or its uint32 data: of the next step's noise
-
-
-def _first_noise(params: Any, key: Any) -> AddNoiseState:
+def _first_noise(params: Any, key: Any) -> optax.AddNoiseState:
     del params
-    return AddNoiseState(jnp.zeros((), jnp.int32), draws.random_key(key))
+    return optax.AddNoiseState(jnp.zeros((), jnp.int32), draws.random_key(key))
 
 
 @transformation(init=_first_noise)
 def add_noise(
     updates: Any,
-    state: AddNoiseState,
+    state: optax.AddNoiseState,
     params: Any,
     eta: NonNegative,
     gamma: NonNegative,
     key: Any,
-) -> tuple[Any, AddNoiseState]:
+) -> tuple[Any, optax.AddNoiseState]:
     """Add normal noise whose variance falls with the steps.
 
     ``u = g + sqrt(eta / count**gamma) * noise``, where ``count`` is 1 at the first step.
@@ -61,7 +54,7 @@ def add_noise(
     rng_key, noise = _draw(state.rng_key, updates)
     deviation = trees.sqrt(eta / count**gamma)
     updates = trees.map_leaves(lambda g, x: g + deviation * x, updates, given=(noise,))
-    return updates, AddNoiseState(count, rng_key)
+    return updates, optax.AddNoiseState(count, rng_key)
 
 
 class LangevinState(NamedTuple):

@@ -2,7 +2,7 @@
 
 import functools
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -13,16 +13,8 @@ from gdjax.ranges import Decay, NonNegative
 from gdjax.transformation import transformation
 
 
-class ScaleByAdoptState(NamedTuple):
-    """State of :func:`scale_by_adopt`."""
-
-    count: Any  # int32[]: updates made so far
-    mu: Any  # like params, in mu_dtype: average of divided updates
-    nu: Any  # like params, real: average of squares
-
-
-def _zero_moments(params: Any, mu_dtype: Any) -> ScaleByAdoptState:
-    return ScaleByAdoptState(
+def _zero_moments(params: Any, mu_dtype: Any) -> optax.ScaleByAdamState:
+    return optax.ScaleByAdamState(
         count=jnp.zeros((), jnp.int32),
         mu=trees.zeros_like(params, mu_dtype),
         nu=trees.full_like_real(params, 0),
@@ -39,7 +31,7 @@ fourth_root = functools.partial(_power, exponent=0.25)
 @transformation(init=_zero_moments)
 def scale_by_adopt(
     updates: Any,
-    state: ScaleByAdoptState,
+    state: optax.ScaleByAdamState,
     params: Any,
     b1: Decay = 0.9,
     b2: Decay = 0.9999,
@@ -48,7 +40,7 @@ def scale_by_adopt(
     nesterov: bool = False,
     use_clipping: bool = True,
     clip_value_fn: Callable[[Any], Any] = fourth_root,
-) -> tuple[Any, ScaleByAdoptState]:
+) -> tuple[Any, optax.ScaleByAdamState]:
     """Average updates that were divided by the root of the squares before them: ADOPT.
 
     ``n = g / max(sqrt(nu), eps)``, clipped to magnitudes of at most ``clip_value_fn(count)``,
@@ -91,19 +83,11 @@ def scale_by_adopt(
         return (trees.average(n, m, b1) if nesterov else m), m, v
 
     updates, mu, nu = trees.map_leaves(leaf, updates, state.mu, state.nu)
-    return updates, ScaleByAdoptState(optax.safe_increment(state.count), mu, nu)
+    return updates, optax.ScaleByAdamState(optax.safe_increment(state.count), mu, nu)
 
 
-class ScaleByNovogradState(NamedTuple):
-    """State of :func:`scale_by_novograd`."""
-
-    count: Any  # int32[]: updates made so far
-    mu: Any  # like params, in mu_dtype: decayed sum of divided updates
-    nu: Any  # a real scalar for each of params: average of squared norms
-
-
-def _zero_sum_and_norms(params: Any, mu_dtype: Any) -> ScaleByNovogradState:
-    return ScaleByNovogradState(
+def _zero_sum_and_norms(params: Any, mu_dtype: Any) -> optax.ScaleByNovogradState:
+    return optax.ScaleByNovogradState(
         count=jnp.zeros((), jnp.int32),
         mu=trees.zeros_like(params, mu_dtype),
         nu=jax.tree.map(lambda p: jnp.zeros((), jnp.real(p).dtype), params),
@@ -113,7 +97,7 @@ def _zero_sum_and_norms(params: Any, mu_dtype: Any) -> ScaleByNovogradState:
 @transformation(init=_zero_sum_and_norms)
 def scale_by_novograd(
     updates: Any,
-    state: ScaleByNovogradState,
+    state: optax.ScaleByNovogradState,
     params: Any,
     b1: Decay = 0.9,
     b2: Decay = 0.25,
@@ -121,7 +105,7 @@ def scale_by_novograd(
     eps_root: NonNegative = 0.0,
     weight_decay: NonNegative = 0.0,
     mu_dtype: Any = None,
-) -> tuple[Any, ScaleByNovogradState]:
+) -> tuple[Any, optax.ScaleByNovogradState]:
     """Sum updates that were divided by an average norm of their array: NovoGrad.
 
     For each array, ``nu = b2 * nu + (1 - b2) * ||g||**2``, a scalar whose first value is
@@ -162,4 +146,4 @@ def scale_by_novograd(
     norms = jax.tree.map(lambda v: (v,), state.nu)
     updates, mu, norms = trees.map_leaves(leaf, updates, state.mu, norms, given=(params,))
     nu = jax.tree.map(lambda _, v: v[0], state.nu, norms)
-    return updates, ScaleByNovogradState(optax.safe_increment(state.count), mu, nu)
+    return updates, optax.ScaleByNovogradState(optax.safe_increment(state.count), mu, nu)

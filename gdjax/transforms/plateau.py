@@ -1,6 +1,6 @@
 """Smaller steps where the loss stops falling."""
 
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -11,20 +11,9 @@ from gdjax.ranges import Decay, NonNegative, PositiveSteps, Steps
 from gdjax.transformation import transformation
 
 
-class ReduceLROnPlateauState(NamedTuple):
-    """State of :func:`reduce_on_plateau`."""
-
-    scale: jax.Array  # float[]: factor of the updates
-    best_value: jax.Array  # float[]: lowest mean of values so far
-    plateau_count: jax.Array  # int32[]: means in a row without improvement
-    cooldown_count: jax.Array  # int32[]: means to wait
-    count: Any  # int32[]: values in the current mean
-    avg_value: jax.Array  # float[]: the current mean
-
-
-def _no_plateau(params: Any) -> ReduceLROnPlateauState:
+def _no_plateau(params: Any) -> optax.contrib.ReduceLROnPlateauState:
     dtype = trees.compute_dtype(params)
-    return ReduceLROnPlateauState(
+    return optax.contrib.ReduceLROnPlateauState(
         scale=jnp.ones((), dtype),
         best_value=jnp.full((), jnp.inf, dtype),
         plateau_count=jnp.zeros((), jnp.int32),
@@ -37,7 +26,7 @@ def _no_plateau(params: Any) -> ReduceLROnPlateauState:
 @transformation(init=_no_plateau)
 def reduce_on_plateau(
     updates: Any,
-    state: ReduceLROnPlateauState,
+    state: optax.contrib.ReduceLROnPlateauState,
     params: Any,
     factor: Decay = 0.1,
     patience: PositiveSteps = 10,
@@ -48,7 +37,7 @@ def reduce_on_plateau(
     min_scale: NonNegative = 0.0,
     *,
     value: Any,
-) -> tuple[Any, ReduceLROnPlateauState]:
+) -> tuple[Any, optax.contrib.ReduceLROnPlateauState]:
     """Multiply the updates by a scale that shrinks where the loss stops falling.
 
     ``u = scale * g``. The mean of ``accumulation_size`` values improves if it lies below
@@ -99,7 +88,7 @@ def reduce_on_plateau(
     def at_a_mean(new: Any, old: jax.Array) -> jax.Array:
         return jnp.where(full, new, old).astype(old.dtype)
 
-    return trees.map_leaves(lambda g: scale * g, updates), ReduceLROnPlateauState(
+    return trees.map_leaves(lambda g: scale * g, updates), optax.contrib.ReduceLROnPlateauState(
         scale=scale,
         best_value=at_a_mean(jnp.where(improved, mean, best), best),
         plateau_count=at_a_mean(jnp.where(reduce, 0, bad), state.plateau_count),

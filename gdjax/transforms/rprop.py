@@ -1,36 +1,32 @@
 """A step size for each element that follows the signs of its gradients: Rprop."""
 
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax.numpy as jnp
+import optax
 
 from gdjax import trees
 from gdjax.ranges import Decay, Growth, Positive
 from gdjax.transformation import transformation
 
 
-class ScaleByRpropState(NamedTuple):
-    """State of :func:`scale_by_rprop`."""
-
-    step_sizes: Any  # like params, real
-    prev_updates: Any  # like params: the last update, 0 where the sign has just turned
-
-
-def _first_steps(params: Any, learning_rate: Any) -> ScaleByRpropState:
-    return ScaleByRpropState(trees.full_like_real(params, learning_rate), trees.zeros_like(params))
+def _first_steps(params: Any, learning_rate: Any) -> optax.ScaleByRpropState:
+    return optax.ScaleByRpropState(
+        trees.full_like_real(params, learning_rate), trees.zeros_like(params)
+    )
 
 
 @transformation(init=_first_steps)
 def scale_by_rprop(
     updates: Any,
-    state: ScaleByRpropState,
+    state: optax.ScaleByRpropState,
     params: Any,
     learning_rate: Positive,
     eta_minus: Decay = 0.5,
     eta_plus: Growth = 1.2,
     min_step_size: Positive = 1e-6,
     max_step_size: Positive = 50.0,
-) -> tuple[Any, ScaleByRpropState]:
+) -> tuple[Any, optax.ScaleByRpropState]:
     """Replace the updates by their signs times step sizes that grow until a sign turns: Rprop.
 
     Where the sign stays ``step = min(step * eta_plus, max_step_size)`` and ``u = step * sign(g)``.
@@ -74,4 +70,4 @@ def scale_by_rprop(
     updates, step_sizes, previous = trees.map_leaves(
         leaf, updates, state.step_sizes, state.prev_updates
     )
-    return updates, ScaleByRpropState(step_sizes, previous)
+    return updates, optax.ScaleByRpropState(step_sizes, previous)

@@ -1,8 +1,7 @@
 """Averaging instead of a schedule."""
 
-from typing import Any, NamedTuple
+from typing import Any
 
-import jax
 import jax.numpy as jnp
 import optax
 
@@ -12,22 +11,11 @@ from gdjax.ranges import NonNegative, PositiveFraction, Steps
 from gdjax.transformation import Inner, transformation
 
 
-class ScheduleFreeState(NamedTuple):
-    """State of :func:`schedule_free`."""
-
-    b1: jax.Array  # float[]: with which the parameters were mixed
-    weight_sum: jax.Array  # float[]: sum of the weights in the average
-    step_count: Any  # int32[]: one more than updates made so far
-    max_lr: jax.Array  # float[]: largest learning rate so far
-    base_optimizer_state: Any
-    z: Any  # like params, in state_dtype: where the base optimizer is
-
-
 def _init_schedule_free(
     params: Any, base_optimizer: Any, b1: Any, state_dtype: Any
-) -> ScheduleFreeState:
+) -> optax.contrib.ScheduleFreeState:
     dtype = trees.compute_dtype(params)
-    return ScheduleFreeState(
+    return optax.contrib.ScheduleFreeState(
         b1=jnp.asarray(b1, dtype),
         weight_sum=jnp.zeros((), dtype),
         step_count=jnp.ones((), jnp.int32),
@@ -40,7 +28,7 @@ def _init_schedule_free(
 @transformation(init=_init_schedule_free)
 def schedule_free(
     updates: Any,
-    state: ScheduleFreeState,
+    state: optax.contrib.ScheduleFreeState,
     params: Any,
     base_optimizer: Inner,
     learning_rate: NonNegative,
@@ -50,7 +38,7 @@ def schedule_free(
     apply_learning_rate: bool = False,
     warmup_steps: Steps = 0,
     **extra: Any,
-) -> tuple[Any, ScheduleFreeState]:
+) -> tuple[Any, optax.contrib.ScheduleFreeState]:
     """Average the steps of an optimizer, and take gradients near the average: schedule-free.
 
     With ``y`` the parameters: ``z = z + base_optimizer(g)``, ``x = (1 - c) * x + c * z``,
@@ -118,7 +106,7 @@ def schedule_free(
         return along * (new - old) - to_z * (y - old)
 
     updates = trees.map_leaves(leaf, steps, given=(z, state.z, params))
-    return updates, ScheduleFreeState(
+    return updates, optax.contrib.ScheduleFreeState(
         b1=b1.astype(state.b1.dtype),
         weight_sum=weight_sum,
         step_count=optax.safe_increment(state.step_count),
@@ -135,5 +123,5 @@ def schedule_free_eval_params(state: Any, params: Any) -> Any:
       state: of :func:`schedule_free`, or of a chain or a combinator around it.
       params: the parameters at which gradients are taken.
     """
-    own = subtrees.find(ScheduleFreeState, state)
+    own = subtrees.find(optax.contrib.ScheduleFreeState, state)
     return trees.map_leaves(lambda y, z: (y - (1 - own.b1) * z) / own.b1, params, given=(own.z,))

@@ -1,6 +1,6 @@
 """Signs in place of sizes: every element of the updates has magnitude 1 or 0."""
 
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -28,26 +28,19 @@ def scale_by_sign(updates: Any, state: optax.EmptyState, params: Any) -> tuple:
     return trees.map_leaves(_sign, updates), state
 
 
-class ScaleByLionState(NamedTuple):
-    """State of :func:`scale_by_lion`."""
-
-    count: Any  # int32[]: updates made so far
-    mu: Any  # like params, in mu_dtype: average
-
-
-def _zero_average(params: Any, mu_dtype: Any) -> ScaleByLionState:
-    return ScaleByLionState(jnp.zeros((), jnp.int32), trees.zeros_like(params, mu_dtype))
+def _zero_average(params: Any, mu_dtype: Any) -> optax.ScaleByLionState:
+    return optax.ScaleByLionState(jnp.zeros((), jnp.int32), trees.zeros_like(params, mu_dtype))
 
 
 @transformation(init=_zero_average)
 def scale_by_lion(
     updates: Any,
-    state: ScaleByLionState,
+    state: optax.ScaleByLionState,
     params: Any,
     b1: Decay = 0.9,
     b2: Decay = 0.99,
     mu_dtype: Any = None,
-) -> tuple[Any, ScaleByLionState]:
+) -> tuple[Any, optax.ScaleByLionState]:
     """Replace the updates by the sign of their mixture with a longer average: Lion.
 
     ``u = sign(b1 * mu + (1 - b1) * g)``, then ``mu = b2 * mu + (1 - b2) * g``.
@@ -77,7 +70,7 @@ def scale_by_lion(
         return _sign(trees.average(g, m, b1)), trees.average(g, m, b2)
 
     updates, mu = trees.map_leaves(leaf, updates, state.mu)
-    return updates, ScaleByLionState(optax.safe_increment(state.count), mu)
+    return updates, optax.ScaleByLionState(optax.safe_increment(state.count), mu)
 
 
 def _sign(x: jax.Array) -> jax.Array:

@@ -6,7 +6,6 @@ import optax
 import pytest
 
 import gdjax
-from gdjax.transforms import ApplyEvery, MultiStepsState, TraceState
 
 GRADIENTS = [jnp.array([2.0, -4.0]), jnp.array([4.0, 8.0]), jnp.array([1.0, 1.0])]
 BAD = jnp.array([1.0, jnp.nan])
@@ -19,9 +18,9 @@ def floats(*numbers):
 def test_apply_every_by_hand(run):
     # 2, -4; + 4, 8; then from the start again
     expected = [
-        (floats(0, 0), ApplyEvery(np.array(1), floats(2, -4))),
-        (floats(6, 4), ApplyEvery(np.array(0), floats(6, 4))),
-        (floats(0, 0), ApplyEvery(np.array(1), floats(1, 1))),
+        (floats(0, 0), optax.ApplyEvery(np.array(1), floats(2, -4))),
+        (floats(6, 4), optax.ApplyEvery(np.array(0), floats(6, 4))),
+        (floats(0, 0), optax.ApplyEvery(np.array(1), floats(1, 1))),
     ]
     chex.assert_trees_all_equal(run(gdjax.apply_every(2), GRADIENTS), expected)
 
@@ -34,7 +33,9 @@ def test_what_apply_every_let_through_is_forgotten(run):
 def test_multi_steps_by_hand(run):
     # mean of 2, -4 and 4, 8: 3, 2; t = 3, 2. Then 1, 1 and 1, 1: 1 + 1.5, 1 + 1
     def state(mini, step, trace, mean):
-        return MultiStepsState(np.array(mini), np.array(step), TraceState(trace), mean, ())
+        return optax.MultiStepsState(
+            np.array(mini), np.array(step), optax.TraceState(trace), mean, ()
+        )
 
     expected = [
         (floats(0, 0), state(1, 0, floats(0, 0), floats(2, -4))),

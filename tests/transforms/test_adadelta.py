@@ -1,9 +1,9 @@
 import chex
 import jax.numpy as jnp
 import numpy as np
+import optax
 
 import gdjax
-from gdjax.transforms import ScaleByAdaDeltaState
 
 
 def test_scale_by_adadelta_by_hand(run):
@@ -16,7 +16,7 @@ def test_scale_by_adadelta_by_hand(run):
         ([u, 0.0], [137.25, 0.0], [17.28 + u**2 / 4, 0.0]),
     ]
     expected = [
-        (np.array(u, np.float32), ScaleByAdaDeltaState(np.array(g), np.array(x)))
+        (np.array(u, np.float32), optax.ScaleByAdaDeltaState(np.array(g), np.array(x)))
         for u, g, x in expected
     ]
     gradients = [jnp.array([12.0, 0.0]), jnp.array([21.0, 0.0])]

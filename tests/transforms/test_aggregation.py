@@ -6,7 +6,6 @@ import optax
 import pytest
 
 import gdjax
-from gdjax.transforms import DifferentiallyPrivateAggregateState
 
 PARAMS = {"w": jnp.zeros(2), "b": jnp.zeros(())}
 ROBUST = {
@@ -121,7 +120,7 @@ def test_differentially_private_aggregate_by_hand(run):
         {"w": np.array([0.0, 0.75]), "b": np.array(1.0)},
     ]
     chex.assert_trees_all_equal([updates for updates, _ in seen], expected)
-    assert isinstance(seen[0][1], DifferentiallyPrivateAggregateState)
+    assert isinstance(seen[0][1], optax.contrib.DifferentiallyPrivateAggregateState)
     assert seen[0][1].rng_key.tolist() != seen[1][1].rng_key.tolist()
 
 

@@ -6,7 +6,7 @@ import pytest
 
 import gdjax
 from gdjax import trees
-from gdjax.transforms import ClipByQuantileState, ZeroNansState
+from gdjax.transforms import ClipByQuantileState
 
 
 def test_clip_by_hand(run):
@@ -122,7 +122,10 @@ def test_zero_nans_by_hand(run):
     ]
     no, yes = np.array(False), np.array(True)
     expected = [
-        ({"w": np.array([0.0, 2.0]), "b": np.array(1.0)}, ZeroNansState({"w": yes, "b": no})),
-        ({"w": np.array([np.inf, 2.0]), "b": np.array(0.0)}, ZeroNansState({"w": no, "b": yes})),
+        ({"w": np.array([0.0, 2.0]), "b": np.array(1.0)}, optax.ZeroNansState({"w": yes, "b": no})),
+        (
+            {"w": np.array([np.inf, 2.0]), "b": np.array(0.0)},
+            optax.ZeroNansState({"w": no, "b": yes}),
+        ),
     ]
     chex.assert_trees_all_equal(run(gdjax.zero_nans(), gradients), expected)

@@ -2,15 +2,10 @@ import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 import pytest
 
 import gdjax
-from gdjax.transforms import (
-    ApplyIfFiniteState,
-    ConditionallyMaskState,
-    ConditionallyTransformState,
-    TraceState,
-)
 
 GRADIENTS = [jnp.array([2.0, -4.0]), jnp.array([1.0, 8.0]), jnp.array([2.0, 2.0])]
 BAD = jnp.array([1.0, jnp.nan])
@@ -26,7 +21,9 @@ def test_conditionally_transform_by_hand(run):
     expected = [
         (
             np.array(u, np.float32),
-            ConditionallyTransformState(TraceState(np.array(t, np.float32)), np.array(i + 1)),
+            optax.ConditionallyTransformState(
+                optax.TraceState(np.array(t, np.float32)), np.array(i + 1)
+            ),
         )
         for i, (u, t) in enumerate(zip(updates, traces, strict=True))
     ]
@@ -39,7 +36,9 @@ def test_conditionally_mask_by_hand(run):
     expected = [
         (
             np.array(u, np.float32),
-            ConditionallyMaskState(np.array(i + 1), TraceState(np.array(t, np.float32))),
+            optax.ConditionallyMaskState(
+                np.array(i + 1), optax.TraceState(np.array(t, np.float32))
+            ),
         )
         for i, (u, t) in enumerate(zip(updates, traces, strict=True))
     ]
@@ -85,9 +84,10 @@ def test_apply_if_finite_by_hand(run):
     steps = run(transformation, [GRADIENTS[0], BAD, BAD, GRADIENTS[2]])
     for (updates, state), (u, count, finite, total, t) in zip(steps, expected, strict=True):
         np.testing.assert_array_equal(updates, u)
-        inner = TraceState(np.array(t, np.float32))
+        inner = optax.TraceState(np.array(t, np.float32))
         chex.assert_trees_all_equal(
-            state, ApplyIfFiniteState(np.array(count), np.array(finite), np.array(total), inner)
+            state,
+            optax.ApplyIfFiniteState(np.array(count), np.array(finite), np.array(total), inner),
         )
 
 

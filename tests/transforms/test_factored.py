@@ -2,10 +2,10 @@ import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 import pytest
 
 import gdjax
-from gdjax.transforms import FactoredState, ScaleBySM3State
 
 ONE = np.zeros(1)
 
@@ -23,7 +23,7 @@ def test_scale_by_factored_rms_by_hand(run):
         (second, 2, half),
     ]
     expected = [
-        (np.array(u, np.float32), FactoredState(np.array(n), np.array(v), np.array(v), ONE))
+        (np.array(u, np.float32), optax.FactoredState(np.array(n), np.array(v), np.array(v), ONE))
         for u, n, v in expected
     ]
     scaled = gdjax.scale_by_factored_rms(decay_rate=1.0, min_dim_size_to_factor=2)
@@ -37,8 +37,11 @@ def test_small_arrays_are_not_factored(run, settings):
     scaled = gdjax.scale_by_factored_rms(decay_rate=1.0, **settings)
     gradients = [jnp.full((2, 3), -2.0), jnp.full((2, 3), 12**0.5)]
     expected = [
-        (np.full((2, 3), -1.0), FactoredState(np.array(1), ONE, ONE, np.full((2, 3), 4.0))),
-        (np.full((2, 3), 1.5**0.5), FactoredState(np.array(2), ONE, ONE, np.full((2, 3), 8.0))),
+        (np.full((2, 3), -1.0), optax.FactoredState(np.array(1), ONE, ONE, np.full((2, 3), 4.0))),
+        (
+            np.full((2, 3), 1.5**0.5),
+            optax.FactoredState(np.array(2), ONE, ONE, np.full((2, 3), 8.0)),
+        ),
     ]
     chex.assert_trees_all_close(run(scaled, gradients), expected, rtol=1e-6)
 
@@ -102,7 +105,7 @@ def test_scale_by_sm3_by_hand(run):
         {"w": [np.array([25.0, 9.0])] * 2, "v": [np.array([25.0])], "s": [np.array(25.0)]},
     ]
     expected = [
-        (jax.tree.map(np.float32, u), ScaleBySM3State(mu, u))
+        (jax.tree.map(np.float32, u), optax.ScaleBySM3State(mu, u))
         for u, mu in zip((first, second), covers, strict=True)
     ]
     seen = run(gdjax.scale_by_sm3(b1=0.5, eps=0.0), gradients)

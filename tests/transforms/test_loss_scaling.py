@@ -2,9 +2,10 @@ import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 
 import gdjax
-from gdjax.transforms import DynamicLossScaleState, TraceState
+from gdjax.transforms import DynamicLossScaleState
 
 BAD = jnp.array([jnp.inf, 1.0])
 
@@ -27,7 +28,7 @@ def test_dynamic_loss_scale_by_hand(run):
     ]
     for (updates, state), (u, scale, count, t) in zip(run(pair, gradients), expected, strict=True):
         assert updates.tolist() == u
-        inner = TraceState(np.array(t, np.float32))
+        inner = optax.TraceState(np.array(t, np.float32))
         chex.assert_trees_all_equal(
             state, DynamicLossScaleState(np.float32(scale), np.array(count), inner)
         )

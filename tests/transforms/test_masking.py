@@ -6,7 +6,6 @@ import optax
 import pytest
 
 import gdjax
-from gdjax.transforms import MaskedState, PartitionState, TraceState
 
 GRADIENTS = {"w": jnp.array([2.0, -4.0]), "b": {"x": jnp.array([1.0]), "y": jnp.array([8.0])}}
 HIDDEN = optax.MaskedNode()
@@ -19,7 +18,10 @@ def by_depth(params):
 def test_masked_by_hand(run):
     # t = g, then g + t / 2 = 1.5 g on w; on b nothing, and no state
     expected = [
-        ({**GRADIENTS, "w": np.array(w)}, MaskedState(TraceState({"w": np.array(w), "b": HIDDEN})))
+        (
+            {**GRADIENTS, "w": np.array(w)},
+            optax.MaskedState(optax.TraceState({"w": np.array(w), "b": HIDDEN})),
+        )
         for w in ([2.0, -4.0], [3.0, -6.0])
     ]
     transformation = gdjax.masked(gdjax.trace(0.5), {"w": True, "b": False})
@@ -50,8 +52,8 @@ def test_masked_continues_from_optaxs_state():
     mask = {"w": True, "b": {"x": False, "y": True}}
     theirs, ours = optax.masked(optax.trace(0.5), mask), gdjax.masked(gdjax.trace(0.5), mask)
     _, state = theirs.update(GRADIENTS, theirs.init(GRADIENTS))
-    inside = TraceState(state.inner_state.trace)
-    updates, _ = ours.update(GRADIENTS, MaskedState(inside))
+    inside = optax.TraceState(state.inner_state.trace)
+    updates, _ = ours.update(GRADIENTS, optax.MaskedState(inside))
     chex.assert_trees_all_equal(updates, theirs.update(GRADIENTS, state)[0])
 
 
@@ -88,7 +90,7 @@ def test_set_to_zero_by_hand(run):
 
 def test_freeze_by_hand(run):
     frozen = {"w": np.zeros(2), "b": {"x": np.array([1.0]), "y": np.zeros(1)}}
-    expected = [(frozen, MaskedState(optax.EmptyState()))] * 2
+    expected = [(frozen, optax.MaskedState(optax.EmptyState()))] * 2
     mask = {"w": True, "b": {"x": False, "y": True}}
     chex.assert_trees_all_equal(run(gdjax.freeze(mask), [GRADIENTS] * 2), expected)
 
@@ -98,8 +100,11 @@ def test_partition_by_hand(run):
     def expected(x, y):
         trace = {"w": HIDDEN, "b": {"x": np.array([x]), "y": np.array([y])}}
         updates = {"w": np.array([8.0, -16.0]), "b": trace["b"]}
-        deep, flat = MaskedState(TraceState(trace)), MaskedState(optax.EmptyState())
-        return updates, PartitionState({"deep": deep, "flat": flat})
+        deep, flat = (
+            optax.MaskedState(optax.TraceState(trace)),
+            optax.MaskedState(optax.EmptyState()),
+        )
+        return updates, optax.PartitionState({"deep": deep, "flat": flat})
 
     groups = {"flat": gdjax.scale(4.0), "deep": gdjax.trace(0.5)}
     for labels in (by_depth, {"w": "flat", "b": "deep"}):

@@ -1,10 +1,11 @@
 import chex
 import jax.numpy as jnp
 import numpy as np
+import optax
 import pytest
 
 import gdjax
-from gdjax.transforms import EmaState, TraceState
+from gdjax.transforms import EmaState
 
 GRADIENTS = [jnp.array([4.0, -2.0]), jnp.array([2.0, 8.0])]
 
@@ -21,7 +22,7 @@ def test_trace_by_hand(run, nesterov, updates):
     # t = g; then g + t / 2: 2 + 2, 8 - 1
     traces = [[4.0, -2.0], [4.0, 7.0]]
     expected = [
-        (np.array(u), TraceState(np.array(t))) for u, t in zip(updates, traces, strict=True)
+        (np.array(u), optax.TraceState(np.array(t))) for u, t in zip(updates, traces, strict=True)
     ]
     chex.assert_trees_all_equal(run(gdjax.trace(0.5, nesterov), GRADIENTS), expected)
 

@@ -7,12 +7,7 @@ import pytest
 
 import gdjax
 from gdjax.errors import InvalidType
-from gdjax.transforms import (
-    AddNoiseState,
-    LangevinState,
-    PerturbState,
-    PreconditionedLangevinState,
-)
+from gdjax.transforms import LangevinState, PerturbState, PreconditionedLangevinState
 
 KEY = jax.random.PRNGKey(7)
 SECOND = jax.random.split(KEY)[0]
@@ -31,8 +26,8 @@ def test_add_noise_by_hand(run):
     first, second = run(gdjax.add_noise(4.0, 2.0, 7), GRADIENTS)
     chex.assert_trees_all_close(first[0], GRADIENTS[0] + 2 * _noise(KEY), rtol=1e-6)
     chex.assert_trees_all_close(second[0], GRADIENTS[1] + _noise(SECOND), rtol=1e-6)
-    chex.assert_trees_all_equal(first[1], AddNoiseState(np.array(1), SECOND))
-    chex.assert_trees_all_equal(second[1], AddNoiseState(np.array(2), THIRD))
+    chex.assert_trees_all_equal(first[1], optax.AddNoiseState(np.array(1), SECOND))
+    chex.assert_trees_all_equal(second[1], optax.AddNoiseState(np.array(2), THIRD))
 
 
 def test_langevin_step_by_hand(run):

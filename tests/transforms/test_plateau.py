@@ -6,7 +6,6 @@ import optax.contrib
 import pytest
 
 import gdjax
-from gdjax.transforms import ReduceLROnPlateauState
 
 
 def scales(pair, values):
@@ -31,7 +30,9 @@ def test_reduce_on_plateau_by_hand():
     for value, update_, fields in expected:
         updates, state = update(gradient, state, value=value)
         assert updates.item() == update_
-        chex.assert_trees_all_equal(state, ReduceLROnPlateauState(*map(np.array, fields)))
+        chex.assert_trees_all_equal(
+            state, optax.contrib.ReduceLROnPlateauState(*map(np.array, fields))
+        )
 
 
 def test_means_cooldown_and_smallest_scale():

@@ -5,7 +5,6 @@ import numpy as np
 import optax
 
 import gdjax
-from gdjax.transforms import ScaleByRpropState
 from tests import runs
 
 
@@ -19,7 +18,9 @@ def test_scale_by_rprop_by_hand(run):
         # at most 6; the turned sign is new; twice as long
         ([6.0, -1.0, -4.0], [6.0, 1.0, 4.0], [6.0, -1.0, -4.0]),
     ]
-    expected = [(np.array(u), ScaleByRpropState(np.array(s), np.array(p))) for u, s, p in expected]
+    expected = [
+        (np.array(u), optax.ScaleByRpropState(np.array(s), np.array(p))) for u, s, p in expected
+    ]
     scaled = gdjax.scale_by_rprop(2.0, 0.5, 2.0, max_step_size=6.0)
     chex.assert_trees_all_equal(run(scaled, gradients), expected)
 

@@ -9,13 +9,14 @@ import optax.contrib
 import pytest
 
 import gdjax
-from gdjax.transforms import ScheduleFreeState
 
 
 def state(weight_sum, step_count, z):
     b1, max_lr = np.float32(0.5), np.float32(2)
     inner = optax.EmptyState()
-    return ScheduleFreeState(b1, np.float32(weight_sum), np.array(step_count), max_lr, inner, z)
+    return optax.contrib.ScheduleFreeState(
+        b1, np.float32(weight_sum), np.array(step_count), max_lr, inner, z
+    )
 
 
 def test_schedule_free_by_hand(run):

@@ -7,7 +7,7 @@ import optax.contrib
 import pytest
 
 import gdjax
-from gdjax.transforms import SAMState, TraceState
+from gdjax.transforms import SAMState
 
 PARAMS = jnp.array([3.0, 4.0])
 
@@ -23,7 +23,9 @@ def test_sam_by_hand(run, extra):
     pair = gdjax.sam(gdjax.trace(0.5), rho=2.5)
     steps = run(pair, [PARAMS] * 2, PARAMS, **extra)
     expected = [np.float32([4.5, 6.0]), np.float32([6.75, 9.0])]
-    chex.assert_trees_all_close(steps, [(t, SAMState(TraceState(t))) for t in expected], rtol=1e-6)
+    chex.assert_trees_all_close(
+        steps, [(t, SAMState(optax.TraceState(t))) for t in expected], rtol=1e-6
+    )
 
 
 def test_sam_inner_by_hand(run):
@@ -44,7 +46,7 @@ def test_asam_by_hand(run):
     pair = gdjax.asam(gdjax.trace(0.5), rho=17.0, eta=1.0)
     steps = run(pair, [gradient] * 2, PARAMS, grad_fn=identity)
     worst = np.float32([3 + 4 * 8, 4 + 5 * 15])
-    expected = [(t, SAMState(TraceState(t))) for t in (worst, 1.5 * worst)]
+    expected = [(t, SAMState(optax.TraceState(t))) for t in (worst, 1.5 * worst)]
     chex.assert_trees_all_close(steps, expected, rtol=1e-6)
 
 

@@ -2,9 +2,9 @@ import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 
 import gdjax
-from gdjax.transforms import ScaleByLionState
 
 
 def test_scale_by_sign_by_hand(run):
@@ -34,8 +34,8 @@ def test_scale_by_lion_by_hand(run):
     # of m / 2 + g / 2: 0.5 + 1 and -0.5 + 0.25, which goes on against the gradient.
     gradients = [jnp.array([4.0, -4.0]), jnp.array([2.0, 0.5])]
     expected = [
-        (np.array([1.0, -1.0]), ScaleByLionState(np.array(1), np.array([1.0, -1.0]))),
-        (np.array([1.0, -1.0]), ScaleByLionState(np.array(2), np.array([1.25, -0.625]))),
+        (np.array([1.0, -1.0]), optax.ScaleByLionState(np.array(1), np.array([1.0, -1.0]))),
+        (np.array([1.0, -1.0]), optax.ScaleByLionState(np.array(2), np.array([1.25, -0.625]))),
     ]
     chex.assert_trees_all_equal(run(gdjax.scale_by_lion(0.5, 0.75), gradients), expected)
 
