@@ -21,7 +21,7 @@ def map_prefix(what: str, subtree: Callable[..., Any], prefix: Any, *trees: Any)
             raise
         raise InvalidValue(
             f"{what} does not fit the parameters; pass a tree of their structure or a prefix of it"
-            f"\n  {what}: {jax.tree.structure(prefix)}\n  parameters: "
+            f"\n  {error}\n  {what}: {jax.tree.structure(prefix)}\n  parameters: "
             f"{jax.tree.structure(trees[-1])}"
         ) from None
 

@@ -29,7 +29,6 @@ each = discovery.each
 behave = runs.jit(runs.behave)
 storm = runs.jit(runs.storm)
 on_two_leaves = runs.jit(functools.partial(runs.behave, params=runs.TWO_LEAVES))
-on_a_square = runs.jit(functools.partial(runs.behave, params=runs.SQUARE))
 behave_together = runs.jit(jax.vmap(runs.behave))
 far = runs.jit(functools.partial(runs.behave, factors=(1.0,) * 24))
 
@@ -168,12 +167,14 @@ def _outcomes(case: Case, name: str, usual: list) -> Iterator[list]:
     yield [behave(case.make({**defaults, name: value})) for value in apart]
     # Some arguments are for matrices, some for all other arrays.
     yield [on_two_leaves(case.make(**{name: case.values(i)[name]})) for i in range(3)]
-    # Of a matrix of whose axes some are too long for it.
-    yield [on_a_square(case.make(**{name: case.values(i)[name]})) for i in range(3)]
     # What reads on, or waits for what is not finite.
     yield [storm(case.make(**{name: case.values(i)[name]})) for i in range(3)]
     # What estimates how far it is to go must have gone some way.
     yield [far(case.make(**{name: case.values(i)[name]})) for i in range(3)]
+    # What is read with another structure only.
+    for other in discovery.variants(case.kind, case.factory):
+        if name in other.numbers and other.structure != case.structure:
+            yield [behave(other.make(**{name: other.values(i)[name]})) for i in range(3)]
 
 
 def _differ(outcomes: list) -> bool:

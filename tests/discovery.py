@@ -115,8 +115,8 @@ class Case(NamedTuple):
     @property
     def decays(self) -> list[str]:
         """Names of the decay rates."""
-        decay = ranges.Interval(0, 1)
-        return [name for name in self.numbers if self.interval(name) == decay]
+        decays = (ranges.Interval(0, 1), ranges.Interval(0, 1, includes_high=True))
+        return [name for name in self.numbers if self.interval(name) in decays]
 
 
 def is_tested(name: str) -> bool:

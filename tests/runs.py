@@ -17,14 +17,9 @@ from gdjax import trees
 # clipping value in tests/discovery.py, none near one. The last ones turn the sign of averages
 # that keep little of the past, and of no others.
 FACTORS = (0.0, 1.0, -0.01, 1.5, 0.3, -0.6, 0.6)
-PULL = {
-    "w": np.array([[1.0, -0.02, 0.0], [-0.6, 1.4, 0.8]]),
-    "b": np.array(-0.4),
-    "square": np.array([[0.5, -0.3], [0.9, 0.7]]),
-}
+PULL = {"w": np.array([[1.0, -0.02, 0.0], [-0.6, 1.4, 0.8]]), "b": np.array(-0.4)}
 PARAMS = {"w": np.array([[0.5, -1.0, 0.4], [0.7, -0.3, 0.2]])}
 TWO_LEAVES = {**PARAMS, "b": np.array(0.8)}
-SQUARE = {"square": np.array([[0.6, -0.5], [0.3, 1.1]])}
 WORKERS = np.array([1.0, 0.5, -0.25, 2.0, 4.0])  # powers of 2, exact in every dtype
 
 STORM = (1.0, *[float("inf")] * 8, 1.0)

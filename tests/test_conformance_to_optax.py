@@ -12,7 +12,7 @@ import optax.contrib
 import pytest
 
 import gdjax
-from tests import discovery, oracle, runs
+from tests import discovery, oracle, runs, swapped
 from tests.discovery import Case
 
 
@@ -137,6 +137,22 @@ def test_a_state_with_the_fields_of_optax_is_of_its_kind(case: Case):
         public = kind in (vars(optax) | vars(optax.contrib)).values()
         if public and getattr(ours, "_fields", None) == getattr(theirs, "_fields", None):
             assert type(ours) is kind
+
+
+@pytest.mark.skipif(not oracle.IS_CURRENT, reason="this Optax has fewer arguments")
+@pytest.mark.parametrize("name", swapped.shared())
+def test_arguments_of_optax_are_here_or_explained(name):
+    """In the row of the page on what differs."""
+    ours, theirs = (
+        inspect.signature(f).parameters for f in (getattr(gdjax, name), swapped.theirs(name))
+    )
+    missing = [k for k, p in theirs.items() if k not in ours and not str(p).startswith("*")]
+    rows = [
+        row
+        for row in swapped.PAGE.read_text().splitlines()
+        if f"`{name}`" in row[: row.find(" | ")]
+    ]
+    assert all(any(f"`{argument}`" in row for row in rows) for argument in missing), missing
 
 
 # 9. Traffic ---------------------------------------------------------------------------------

@@ -1,3 +1,6 @@
+import importlib
+
+import gdjax
 from tests import swapped
 
 
@@ -5,3 +8,25 @@ def test_what_both_have_is_swapped():
     names = swapped.shared()
     assert {"adam", "chain", "masked", "clip", "cosine_decay_schedule", "sam"} <= set(names)
     assert "apply_updates" not in names  # which is Optax's own
+
+
+def test_what_fails_and_what_the_page_says_are_compared():
+    reasons = [["a_test::*::test_x?", "a_test::*::test_y"], ["b_test::*"]]
+    assert not swapped.disagreements(["a_test::T::test_x1", "b_test::T::test"], reasons)
+    assert swapped.disagreements(["a_test::T::test_z"], reasons) == [
+        "no reason: a_test::T::test_z",
+        "does not fail: ['a_test::*::test_x?', 'a_test::*::test_y']",
+        "does not fail: ['b_test::*']",
+    ]
+    assert len(swapped.explained()) > 5
+
+
+def test_what_is_swapped_reaches_the_modules_that_tests_import(monkeypatch):
+    """Those of ``optax._src`` too, which is no package."""
+    alias = importlib.import_module("optax._src.alias")
+    theirs = alias.adam
+    changed = []
+    monkeypatch.setattr(swapped, "setattr", lambda *change: changed.append(change), raising=False)
+    swapped.swap()
+    assert (alias, "adam", gdjax.adam) in changed
+    assert alias.adam is theirs

@@ -127,6 +127,7 @@ OPTIONS: dict[str, tuple] = {
     "depth": (len,),
     "interpolate_type": ("linear", "cosine"),
     "mask": (not_scalars,),
+    "mode": ("smooth", "refined"),
     "param_labels": (by_rank,),
     "projection": (optax.projections.projection_non_negative, optax.projections.projection_l2_ball),
     "should_skip_update_fn": (gdjax.skip_not_finite,),

@@ -7,7 +7,7 @@ order and defaults are Optax's, but for ``key``, which is Optax's ``seed``.
 from typing import Any
 
 from gdjax.composition import chain, identity
-from gdjax.ranges import Decay, NonNegative, Positive
+from gdjax.ranges import DecayOrSum, NonNegative, Positive
 from gdjax.transformation import GradientTransformation
 from gdjax.transforms import differentially_private_aggregate, scale_by_learning_rate, trace
 
@@ -17,7 +17,7 @@ def dpsgd(
     l2_norm_clip: Positive,
     noise_multiplier: NonNegative,
     key: Any,
-    momentum: Decay | None = None,
+    momentum: DecayOrSum | None = None,
     nesterov: bool = False,
 ) -> GradientTransformation:
     """Differentially private gradient descent, on gradients of single examples.

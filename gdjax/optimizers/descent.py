@@ -7,7 +7,7 @@ transformation; every argument that is a number may also be a schedule.
 from typing import Any
 
 from gdjax.composition import chain, identity
-from gdjax.ranges import Decay, NonNegative
+from gdjax.ranges import Decay, DecayOrSum, NonNegative
 from gdjax.transformation import GradientTransformation
 from gdjax.transforms import (
     scale_by_learning_rate,
@@ -20,7 +20,7 @@ from gdjax.transforms import (
 
 def sgd(
     learning_rate: NonNegative,
-    momentum: Decay | None = None,
+    momentum: DecayOrSum | None = None,
     nesterov: bool = False,
     accumulator_dtype: Any = None,
 ) -> GradientTransformation:
@@ -68,7 +68,7 @@ def rmsprop(
     initial_scale: NonNegative = 0.0,
     eps_in_sqrt: bool = True,
     centered: bool = False,
-    momentum: Decay | None = None,
+    momentum: DecayOrSum | None = None,
     nesterov: bool = False,
     bias_correction: bool = False,
 ) -> GradientTransformation:

@@ -5,7 +5,7 @@ a leading axis of clients. They point downwards already, so no sign is turned.
 """
 
 from gdjax.composition import chain, identity
-from gdjax.ranges import Decay, NonNegative, Positive
+from gdjax.ranges import Decay, DecayOrSum, NonNegative, Positive
 from gdjax.transformation import GradientTransformation
 from gdjax.transforms import (
     mean_of_workers,
@@ -16,7 +16,7 @@ from gdjax.transforms import (
 
 
 def fedavg(
-    learning_rate: NonNegative = 1.0, momentum: Decay | None = None
+    learning_rate: NonNegative = 1.0, momentum: DecayOrSum | None = None
 ) -> GradientTransformation:
     """FedAvg: move to the mean of the clients; FedAvgM with momentum.
 

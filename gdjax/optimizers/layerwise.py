@@ -9,7 +9,7 @@ from typing import Any
 import jax.numpy as jnp
 
 from gdjax.composition import chain
-from gdjax.ranges import Decay, NonNegative, Positive, Size, WholeNumber
+from gdjax.ranges import Decay, DecayOrSum, NonNegative, Positive, Size, WholeNumber
 from gdjax.transformation import GradientTransformation
 from gdjax.transforms import (
     add_decayed_weights,
@@ -114,7 +114,7 @@ def adafactor(
     decay_offset: WholeNumber = 0,
     multiply_by_parameter_scale: bool = True,
     clipping_threshold: Positive | None = 1.0,
-    momentum: Decay | None = None,
+    momentum: DecayOrSum | None = None,
     dtype_momentum: Any = jnp.float32,
     weight_decay_rate: NonNegative | None = None,
     eps: NonNegative = 1e-30,

@@ -12,7 +12,7 @@ import optax
 
 from gdjax import subtrees, trees
 from gdjax.errors import InvalidValue
-from gdjax.ranges import Decay, Positive, PositiveSteps, Steps
+from gdjax.ranges import Decay, NonNegative, PositiveSteps, Steps
 from gdjax.transformation import Inner, transformation
 
 
@@ -149,7 +149,7 @@ def lookahead(
     params: Any,
     inner: Inner,
     sync_period: PositiveSteps,
-    slow_step_size: Positive,
+    slow_step_size: NonNegative,
     **extra: Any,
 ) -> tuple[Any, LookaheadState]:
     """Every few steps go back part of the way: lookahead.
@@ -163,7 +163,7 @@ def lookahead(
     Args:
       inner: an optimizer.
       sync_period: updates of ``inner`` from one synchronization to the next, at least 1.
-      slow_step_size: part of the way that is kept, in (0, 1] in the paper.
+      slow_step_size: part of the way that is kept, in (0, 1] in the paper; at 0 all is undone.
 
     State:
       fast_state: of ``inner``.

@@ -4,7 +4,7 @@ What is masked out is an ``optax.MaskedNode``, a node without leaves, in what th
 transformation sees and so in its state: it spends no memory there.
 """
 
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 from typing import Any
 
 import jax
@@ -13,6 +13,7 @@ import optax
 
 from gdjax import subtrees, trees
 from gdjax.errors import InvalidType, InvalidValue, nearest
+from gdjax.ranges import Structure
 from gdjax.transformation import GradientTransformation, Inner, as_pair, transformation
 
 
@@ -94,7 +95,7 @@ def freeze(mask: Any) -> GradientTransformation:
 
 
 def partition(
-    transforms: Mapping[str, optax.GradientTransformation],
+    transforms: Mapping[Hashable, optax.GradientTransformation],
     param_labels: Any,
     mask_compatible_extra_args: bool = False,
 ) -> GradientTransformation:
@@ -104,7 +105,7 @@ def partition(
     named ``label.rule.argument``.
 
     Args:
-      transforms: transformations by label; labels are strings.
+      transforms: transformations by label; labels are strings, or whole numbers.
       param_labels: a tree of labels, of the parameters' structure or a prefix of it, or a
         function from the parameters to one.
       mask_compatible_extra_args: see :func:`gdjax.masked`.
@@ -123,16 +124,16 @@ def partition(
     """
     if not (isinstance(transforms, Mapping) and transforms and all(map(_is_label, transforms))):
         raise InvalidType(
-            "partition: transforms must be a dict of transformations by label, a string, got "
-            f"{transforms!r}"
+            "partition: transforms must be a dict of transformations by label, a string or a "
+            f"whole number, got {transforms!r}"
         )
     pairs = {k: as_pair(f"partition: transforms[{k!r}]", t) for k, t in transforms.items()}
-    known, flag = tuple(sorted(pairs)), mask_compatible_extra_args
+    known, flag = tuple(sorted(pairs, key=str)), mask_compatible_extra_args
     return _partition({k: _labelled(t, k, known, param_labels, flag) for k, t in pairs.items()})
 
 
 def _init_labelled(
-    params: Any, inner: Any, label: str, known: tuple[str, ...], param_labels: Any
+    params: Any, inner: Any, label: Hashable, known: tuple, param_labels: Any
 ) -> optax.MaskedState:
     if _is_placeholder(params):
         return optax.MaskedState(inner(params))
@@ -145,9 +146,9 @@ def _labelled(
     state: optax.MaskedState,
     params: Any,
     inner: Inner,
-    label: str,
-    known: tuple[str, ...],
-    param_labels: Any,
+    label: Structure,
+    known: Structure,
+    param_labels: Structure,
     mask_compatible_extra_args: bool,
     **extra: Any,
 ) -> tuple[Any, optax.MaskedState]:
@@ -208,13 +209,14 @@ def _bools(mask: Any, params: Any) -> Any:
     return mask
 
 
-def _has(label: str, known: tuple[str, ...], param_labels: Any, params: Any) -> Any:
+def _has(label: Hashable, known: tuple, param_labels: Any, params: Any) -> Any:
     """Mask of the parameters that have a label."""
     labels = subtrees.evaluate(param_labels, params)
     for other in jax.tree.leaves(labels):
         if other not in known:
+            names = list(map(str, known))
             raise InvalidValue(
-                f"partition: label {other!r} has no transformation: {nearest(str(other), known)}"
+                f"partition: label {other!r} has no transformation: {nearest(str(other), names)}"
             )
     subtrees.map_prefix("param_labels", lambda *_: None, labels, params)
     return jax.tree.map(lambda other: other == label, labels)
@@ -229,4 +231,4 @@ def _is_placeholder(params: Any) -> bool:
 
 
 def _is_label(x: Any) -> bool:
-    return isinstance(x, str)
+    return isinstance(x, (str, int))

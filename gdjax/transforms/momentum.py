@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import optax
 
 from gdjax import trees
-from gdjax.ranges import Decay
+from gdjax.ranges import Decay, DecayOrSum
 from gdjax.transformation import transformation
 
 
@@ -20,7 +20,7 @@ def trace(
     updates: Any,
     state: optax.TraceState,
     params: Any,
-    decay: Decay,
+    decay: DecayOrSum,
     nesterov: bool = False,
     accumulator_dtype: Any = None,
 ) -> tuple[Any, optax.TraceState]:
@@ -29,7 +29,7 @@ def trace(
     ``t = g + decay * t``, then ``u = t``, or ``u = g + decay * t`` with ``nesterov``.
 
     Args:
-      decay: factor of the sum at each step, in [0, 1).
+      decay: factor of the sum at each step, in [0, 1]; at 1 nothing is forgotten.
       nesterov: look one step ahead.
       accumulator_dtype: dtype of the sum; that of the parameters where None.
 

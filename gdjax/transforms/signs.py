@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import optax
 
 from gdjax import trees
-from gdjax.ranges import Decay
+from gdjax.ranges import Decay, Positive, check_choice
 from gdjax.transformation import transformation
 
 
@@ -40,34 +40,51 @@ def scale_by_lion(
     b1: Decay = 0.9,
     b2: Decay = 0.99,
     mu_dtype: Any = None,
+    mode: str = "hard",
+    smooth_beta: Positive = 1.0,
 ) -> tuple[Any, optax.ScaleByLionState]:
     """Replace the updates by the sign of their mixture with a longer average: Lion.
 
     ``u = sign(b1 * mu + (1 - b1) * g)``, then ``mu = b2 * mu + (1 - b2) * g``.
 
     The sign is that of :func:`gdjax.scale_by_sign`, a step function: derivatives with respect to
-    ``b1`` and ``b2`` are 0 on real parameters.
+    ``b1`` and ``b2`` are 0 on real parameters. Other modes replace the magnitude 1 of a mixture
+    of magnitude ``r``: ``"smooth"`` by ``tanh(smooth_beta * r)``, ``"refined"`` by ``min(r, 1)``.
 
     Args:
       b1: weight of the average in the mixture, in [0, 1).
       b2: weight of the past in the average, in [0, 1).
       mu_dtype: dtype of the average; that of the parameters where None.
+      mode: ``"hard"``, ``"smooth"`` or ``"refined"``.
+      smooth_beta: how steep the smooth sign is, in units of the updates' inverse.
 
     State:
       count: updates made so far, an int32 scalar.
       mu: the average, of the parameters' shapes.
 
+    Raises:
+      InvalidValue: a ``mode`` that is not known.
+
     Reference:
       Chen et al., Symbolic discovery of optimization algorithms
-      (https://arxiv.org/abs/2302.06675), algorithm 2.
+      (https://arxiv.org/abs/2302.06675), algorithm 2; the modes are Optax's.
 
     >>> init, update = scale_by_lion()
     >>> update(jnp.array([-2.0, 0.0]), init(jnp.zeros(2)))[0]
     Array([-1.,  0.], dtype=float32)
     """
+    check_choice("scale_by_lion: mode", mode, ("hard", "smooth", "refined"))
 
     def leaf(g: Any, m: Any) -> tuple:
-        return _sign(trees.average(g, m, b1)), trees.average(g, m, b2)
+        mixture = trees.average(g, m, b1)
+        size = jnp.abs(mixture)
+        if mode == "smooth":
+            u = mixture * trees.divide(jnp.tanh(smooth_beta * size), jnp.where(size > 0, size, 1))
+        elif mode == "refined":
+            u = mixture / trees.maximum(size, 1.0)
+        else:
+            u = _sign(mixture)
+        return u, trees.average(g, m, b2)
 
     updates, mu = trees.map_leaves(leaf, updates, state.mu)
     return updates, optax.ScaleByLionState(optax.safe_increment(state.count), mu)

@@ -112,6 +112,15 @@ def test_partition_by_hand(run):
         chex.assert_trees_all_equal(steps, [expected(1.0, 8.0), expected(1.5, 12.0)])
 
 
+def test_labels_may_be_whole_numbers():
+    """Which are structure, as all labels are."""
+    pair = gdjax.partition({0: gdjax.sgd(0.5), 1: gdjax.sgd(0.25)}, {"w": 0, "b": {"x": 1, "y": 0}})
+    updates, _ = pair.update(GRADIENTS, pair.init(GRADIENTS))
+    assert updates["b"] == {"x": jnp.array([-0.25]), "y": jnp.array([-4.0])}
+    rates = [f"{i}.scale_by_learning_rate.learning_rate" for i in range(2)]
+    assert gdjax.hyperparameters(pair) == dict(zip(rates, (0.5, 0.25), strict=True))
+
+
 def test_hyperparameters_of_a_partition_are_named_by_label():
     down = gdjax.linear_schedule(4.0, 0.0, 4)
     groups = {"flat": gdjax.sgd(0.5), "deep": gdjax.sgd(down, momentum=0.75)}

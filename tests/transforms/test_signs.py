@@ -3,6 +3,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
+import pytest
 
 import gdjax
 
@@ -38,6 +39,17 @@ def test_scale_by_lion_by_hand(run):
         (np.array([1.0, -1.0]), optax.ScaleByLionState(np.array(2), np.array([1.25, -0.625]))),
     ]
     chex.assert_trees_all_equal(run(gdjax.scale_by_lion(0.5, 0.75), gradients), expected)
+
+
+def test_modes_of_scale_by_lion_by_hand(run):
+    # mixtures of half the gradient: 2, -0.25 and 0
+    gradients = [jnp.array([4.0, -0.5, 0.0])]
+    ((smooth, _),) = run(gdjax.scale_by_lion(0.5, mode="smooth", smooth_beta=0.5), gradients)
+    np.testing.assert_allclose(smooth, np.tanh([1.0, -0.125, 0.0]), rtol=1e-6)
+    ((refined, _),) = run(gdjax.scale_by_lion(0.5, mode="refined"), gradients)
+    assert refined.tolist() == [1.0, -0.25, 0.0]
+    with pytest.raises(gdjax.InvalidValue, match="scale_by_lion: mode must be one of 'hard'"):
+        run(gdjax.scale_by_lion(mode="soft"), gradients)
 
 
 def test_signum_by_hand(run):
