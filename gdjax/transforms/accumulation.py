@@ -169,7 +169,7 @@ def skip_large_updates(
     return should_skip, {"should_skip": should_skip, "norm_squared": norm_squared}
 
 
-def _skip(function: Any, updates: Any, gradient_step: jax.Array, params: Any) -> tuple:
+def _skip(function: Any, updates: Any, gradient_step: Any, params: Any) -> tuple:
     if function is None:
         return jnp.array(False), ()
     return function(updates, gradient_step, params)

@@ -144,5 +144,5 @@ def apply_if_finite(
     return updates, optax.ApplyIfFiniteState(notfinite_count, finite, total, inner_state)
 
 
-def _condition(should_transform: Callable[..., Any], step: jax.Array, extra: dict) -> jax.Array:
+def _condition(should_transform: Callable[..., Any], step: Any, extra: dict) -> jax.Array:
     return jnp.asarray(should_transform(step, **extra), bool)

@@ -50,7 +50,7 @@ def add_noise(
     >>> update(jnp.array([2.0]), init(jnp.zeros(1)))[0]
     Array([2.], dtype=float32)
     """
-    count = optax.safe_increment(state.count)
+    count = jnp.asarray(optax.safe_increment(state.count))
     rng_key, noise = _draw(state.rng_key, updates)
     deviation = trees.sqrt(eta / count**gamma)
     updates = trees.map_leaves(lambda g, x: g + deviation * x, updates, given=(noise,))

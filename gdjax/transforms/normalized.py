@@ -71,7 +71,7 @@ def scale_by_adopt(
     >>> update(jnp.array([-1.0]), state)[0]
     Array([-0.25], dtype=float32)
     """
-    started = state.count > 0
+    started = jnp.greater(state.count, 0)
     b1, b2 = jnp.where(started, b1, 1), jnp.where(started, b2, 0)
     limit = clip_value_fn(state.count) if callable(clip_value_fn) else clip_value_fn
 
@@ -135,7 +135,7 @@ def scale_by_novograd(
     >>> update(jnp.array([3.0, 4.0]), init(jnp.zeros(2)), params=jnp.zeros(2))[0]
     Array([0.6, 0.8], dtype=float32)
     """
-    b2 = jnp.where(state.count > 0, b2, 0)
+    b2 = jnp.where(jnp.greater(state.count, 0), b2, 0)
 
     def leaf(g: Any, m: Any, nu: tuple, p: Any) -> tuple:
         v = trees.average(jnp.sum(trees.abs_sq(g)), nu[0], b2)

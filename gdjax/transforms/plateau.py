@@ -72,21 +72,21 @@ def reduce_on_plateau(
     >>> first.item(), update(jnp.ones(1), state, value=3.0)[0].item()
     (1.0, 0.5)
     """
-    dtype = state.avg_value.dtype
+    dtype = jnp.result_type(state.avg_value)
     count = optax.safe_increment(state.count)
     mean = (state.count * state.avg_value + jnp.asarray(value, dtype)) / count
     full = count >= accumulation_size  # else only count and mean change
     best = state.best_value
     improved = mean < best * (1 - rtol * jnp.sign(best)) - atol
-    cooling = state.cooldown_count > 0
+    cooling = jnp.greater(state.cooldown_count, 0)
     bad = jnp.where(improved | cooling, 0, state.plateau_count + 1)
     reduce = bad >= patience
     scale = jnp.maximum(jnp.where(reduce, factor * state.scale, state.scale), min_scale)
     scale = jnp.where(full & ~cooling, scale, state.scale).astype(dtype)
     wait = jnp.where(reduce, jnp.asarray(cooldown, jnp.int32), 0)
 
-    def at_a_mean(new: Any, old: jax.Array) -> jax.Array:
-        return jnp.where(full, new, old).astype(old.dtype)
+    def at_a_mean(new: Any, old: Any) -> jax.Array:
+        return jnp.where(full, new, old).astype(jnp.result_type(old))
 
     return trees.map_leaves(lambda g: scale * g, updates), optax.contrib.ReduceLROnPlateauState(
         scale=scale,

@@ -91,9 +91,9 @@ def schedule_free(
     risen = curves.ratio(state.step_count - 1, warmup_steps, 1)
     learning_rate = learning_rate * jnp.minimum(risen, 1)
     step_size = -learning_rate if apply_learning_rate else 1
-    max_lr = jnp.maximum(state.max_lr, learning_rate).astype(state.max_lr.dtype)
+    max_lr = jnp.maximum(state.max_lr, learning_rate).astype(jnp.result_type(state.max_lr))
     weight = curves.power(max_lr, weight_lr_power)
-    weight_sum = (state.weight_sum + weight).astype(state.weight_sum.dtype)
+    weight_sum = (state.weight_sum + weight).astype(jnp.result_type(state.weight_sum))
     c = weight / jnp.where(weight_sum > 0, weight_sum, 1)
     # u of the docstring without x, so that nothing is divided by b1 and little cancels.
     ratio = b1 / state.b1
@@ -107,7 +107,7 @@ def schedule_free(
 
     updates = trees.map_leaves(leaf, steps, given=(z, state.z, params))
     return updates, optax.contrib.ScheduleFreeState(
-        b1=b1.astype(state.b1.dtype),
+        b1=b1.astype(jnp.result_type(state.b1)),
         weight_sum=weight_sum,
         step_count=optax.safe_increment(state.step_count),
         max_lr=max_lr,
