@@ -7,8 +7,8 @@ all gradients are 0 in the first step. Arguments that have a default are at it.
 
 ``j``: the run is traced under ``jax.jit`` with that argument as an input. ``v``: it goes through
 ``jax.vmap`` over it. ``d``: the derivative of the run's result with respect to it is finite. A
-dash stands for what fails, ``static`` for what ``lift`` must be told, nothing for an argument that
-is not there; ``d`` has no place where the argument is a whole number or a key.
+dash stands for what fails, ``static`` for what is structure (``lift`` must be told so), nothing for
+an argument that is not there; ``d`` has no place where the argument is a whole number or a key.
 """
 
 import argparse
@@ -24,6 +24,7 @@ import numpy as np
 import gdjax
 from benchmarks import factories, harness
 from benchmarks.factories import Factory
+from gdjax import ranges
 
 Make = Callable[..., Any]
 
@@ -98,23 +99,34 @@ def rows(factory: Factory) -> list[harness.Row]:
     """One row for each numeric argument."""
     names = list(factory.numbers())
     static = set(factory.static())
-    native = getattr(gdjax, factory.name, None)
+    native = _counterpart(factory)
     known = [k for k in names if native and k in factories.parameters(native)]
+    sizes = {k for k in known if (i := ranges.interval_of(native, k)) and i.static}
     kept = {k: v for k, v in factory.defaults().items() if k in static}
     lifted = functools.partial(_called, factory.lifted(), kept)
     in_optax = verdicts(factory.function, factory, names)
     in_lift = verdicts(lifted, factory, [k for k in names if k not in static])
-    in_gdjax = verdicts(functools.partial(_native, native), factory, known) if native else {}
+    numbers = [k for k in known if k not in sizes]
+    in_gdjax = verdicts(functools.partial(_native, native), factory, numbers) if native else {}
     return [
         {
             "factory": str(factory),
             "argument": name,
             "Optax": in_optax[name],
             "gdjax.lift": "static" if name in static else in_lift[name],
-            "gdjax": in_gdjax.get(name, ""),
+            "gdjax": "static" if name in sizes else in_gdjax.get(name, ""),
         }
         for name in names
     ]
+
+
+def _counterpart(factory: Factory) -> Any:
+    """The factory of gdjax of that name, if it needs nothing that Optax's does not take."""
+    native = getattr(gdjax, factory.name, None)
+    if native is None:
+        return None
+    needed = {k for k, p in factories.parameters(native).items() if p.default is p.empty}
+    return native if needed <= factories.parameters(factory.function).keys() else None
 
 
 def _called(make: Make, kept: dict[str, Any], **arguments: Any) -> Any:

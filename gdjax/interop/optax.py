@@ -8,6 +8,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 from jax.core import Tracer
 
 from gdjax import trees
@@ -134,7 +135,7 @@ def _fit(ours: Any, theirs: Any, path: str, outer: Any) -> Any:
 
 def _fit_links(ours: tuple, theirs: Any, path: str, outer: Any) -> tuple:
     """A chain; where the numbers of links differ, by those that hold something."""
-    links = list(theirs) if type(theirs) in (tuple, list) else [theirs]
+    links = _links_of_muon(theirs) or (list(theirs) if type(theirs) in (tuple, list) else [theirs])
     places = list(range(len(ours)))
     if len(links) != len(ours):
         places = [i for i in places if jax.tree.leaves(ours[i])]
@@ -145,6 +146,26 @@ def _fit_links(ours: tuple, theirs: Any, path: str, outer: Any) -> tuple:
     for i, link in zip(places, links, strict=True):
         fitted[i] = _fit(ours[i], link, f"{path}[{i}]", outer)
     return tuple(fitted)
+
+
+def _links_of_muon(theirs: Any) -> list:
+    """Optax's ``muon`` with its two chains, of matrices and of others, as one; [] for others."""
+    parts = _fields(_fields(theirs).get("inner_states"))
+    if parts.keys() != {"muon", "adam"}:
+        return []
+    matrices, others = (list(_fields(parts[k])["inner_state"]) for k in ("muon", "adam"))
+    adam = _fields(others[0])
+
+    def merged(matrix: Any, other: Any) -> Any:
+        return other if _is_masked(matrix) else matrix
+
+    mu = jax.tree.map(merged, _fields(matrices[0])["mu"], adam["mu"], is_leaf=_is_masked)
+    nu = jax.tree.map(lambda v: () if _is_masked(v) else v, adam["nu"], is_leaf=_is_masked)
+    return [{"count": adam["count"], "mu": mu, "nu": nu}, *matrices[1:]]
+
+
+def _is_masked(x: Any) -> bool:
+    return isinstance(x, optax.MaskedNode)
 
 
 def _fit_fields(ours: Any, fields: dict[str, Any], path: str, outer: Any) -> Any:
