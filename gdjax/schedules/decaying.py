@@ -230,12 +230,12 @@ def power_schedule(
 
     ``min(peak_value, coefficient * n**-power)`` with ``n = step_tokens * max(count,
     warmup_steps)``, times ``count / warmup_steps`` before ``warmup_steps``. With
-    :func:`cooldown_schedule` after it, it is the whole schedule of the paper.
+    :func:`cooldown_schedule` after it, it is the whole schedule of the paper, equation 8.
 
     Args:
       count: int32[], updates made so far.
       peak_value: the largest value.
-      coefficient: of the power: the paper's ``a`` (4.6) times the batch size in sequences.
+      coefficient: of the power: the paper's ``a`` (4) times the batch size in sequences.
       power: the paper's ``-b``.
       step_tokens: tokens in a batch; 1 counts steps.
       warmup_steps: length of the warm-up; 0 for none.

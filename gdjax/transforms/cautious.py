@@ -49,7 +49,7 @@ def cautious(
       inner_state: the state of ``inner``.
 
     Reference:
-      Liang et al., Cautious optimizers (https://arxiv.org/abs/2411.16085), algorithm 1, with the
+      Liang et al., Cautious optimizers (https://arxiv.org/abs/2411.16085), equation 1, with the
       paper's ``xi = 1`` as ``eps``.
 
     >>> import gdjax

@@ -183,8 +183,8 @@ def clip_by_quantile(
         gain in units of the gradient; smaller than any layer.
 
     Reference:
-      Seetharaman et al., AutoClip (https://arxiv.org/abs/2007.14469), algorithm 1, default
-      included, which remembers all norms and does not say what becomes of those not finite.
+      Seetharaman et al., AutoClip (https://arxiv.org/abs/2007.14469), algorithm 1,
+      which remembers all norms and does not say what becomes of those not finite.
 
     >>> init, update = clip_by_quantile(0.5)
     >>> u, state = update(jnp.array([2.0]), init(jnp.zeros(1)))

@@ -55,8 +55,8 @@ def scale_by_adan(
 
     With ``d`` the difference of ``g`` and the update before it,
     ``m = b1 * m + (1 - b1) * g``, ``v = b2 * v + (1 - b2) * d``,
-    ``n = b3 * n + (1 - b3) * (g + (1 - b2) * d)**2``, all debiased by the sum of their weights,
-    then ``u = (m_hat + (1 - b2) * v_hat) / (sqrt(n_hat + eps_root) + eps)``.
+    ``n = b3 * n + (1 - b3) * (g + b2 * d)**2``, all debiased by the sum of their weights,
+    then ``u = (m_hat + b2 * v_hat) / (sqrt(n_hat + eps_root) + eps)``.
 
     Args:
       b1: weight of the past in the average, in [0, 1).
@@ -77,7 +77,8 @@ def scale_by_adan(
 
     Reference:
       Xie et al., Adan (https://arxiv.org/abs/2208.06677), algorithm 1; its decay rates are 1 less
-      these, and debiasing is that of its authors' code.
+      these, and debiasing is that of its authors' code. Optax (0.2.8) has ``1 - b2`` where the
+      paper, in these letters, has ``b2``.
 
     >>> init, update = scale_by_adan()
     >>> update(jnp.array([-2.0, 0.0]), init(jnp.zeros(2)))[0]
@@ -86,13 +87,13 @@ def scale_by_adan(
     m_weight = trees.average(1, state.m_weight, b1)
     v_weight = trees.average(1, state.v_weight, b2)
     n_weight = trees.average(1, state.n_weight, b3)
-    debias_m, debias_v, debias_n = 1 / m_weight, (1 - b2) / v_weight, 1 / n_weight
+    debias_m, debias_v, debias_n = 1 / m_weight, b2 / v_weight, 1 / n_weight
 
     def leaf(g: Any, m: Any, v: Any, n: Any, last: Any) -> tuple:
         d = g - jnp.where(state.t > 0, last, g)
         m = trees.average(g, m, b1)
         v = trees.average(d, v, b2)
-        n = trees.average(trees.abs_sq(g + (1 - b2) * d), n, b3)
+        n = trees.average(trees.abs_sq(g + b2 * d), n, b3)
         u = (m * debias_m + v * debias_v) / (trees.sqrt(n * debias_n + eps_root) + eps)
         return u, m, v, n, g
 

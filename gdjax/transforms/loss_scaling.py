@@ -63,7 +63,7 @@ def dynamic_loss_scale(
 
     Reference:
       Micikevicius et al., Mixed precision training (https://arxiv.org/abs/1710.03740), section
-      3.2; names and values are those of PyTorch's GradScaler.
+      3.2; names and values are those of PyTorch's GradScaler, which has no ``min_loss_scale``.
 
     >>> import gdjax
     >>> optimizer = dynamic_loss_scale(gdjax.sgd(1.0), init_scale=4.0)

@@ -64,7 +64,7 @@ def scale_by_adopt(
 
     Reference:
       Taniguchi et al., ADOPT (https://arxiv.org/abs/2411.02853), algorithm 2; without clipping
-      algorithm 1, whose average starts with the second update.
+      algorithm 1, but for its average, which starts from 0 here, as in Optax.
 
     >>> init, update = scale_by_adopt(b1=0.5)
     >>> u, state = update(jnp.array([-2.0]), init(jnp.zeros(1)))

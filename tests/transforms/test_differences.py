@@ -3,6 +3,7 @@ from math import sqrt
 import chex
 import jax.numpy as jnp
 import numpy as np
+import optax
 import pytest
 
 import gdjax
@@ -14,28 +15,61 @@ ROUNDING = 1e-6
 @pytest.mark.parametrize(
     ("eps", "eps_root", "denominators"),
     [
-        (0.0, 0.0, [4, sqrt(23.25 * 16 / 7), sqrt(3.25 * 16 / 7)]),
-        (2.0, 9.0, [5 + 2, sqrt(23.25 * 16 / 7 + 9) + 2, sqrt(3.25 * 16 / 7 + 9) + 2]),
+        (0.0, 0.0, [4, sqrt(33.25 * 16 / 7), sqrt(5.25 * 16 / 7)]),
+        (2.0, 9.0, [5 + 2, sqrt(33.25 * 16 / 7 + 9) + 2, sqrt(5.25 * 16 / 7 + 9) + 2]),
     ],
 )
 def test_scale_by_adan_by_hand(run, eps, eps_root, denominators):
     gradients = [jnp.array([4.0, 4.0]), jnp.array([8.0, 0.0])]
     seen = run(gdjax.scale_by_adan(0.5, 0.75, 0.75, eps, eps_root), gradients)
     # Differences 0, then 4, -4. m = 4 / 2; then 1 + 4, 1. v = 0; then 4 / 4, -4 / 4.
-    # n = 16 / 4; then 3 + (8 + 4 / 4)^2 / 4, 3 + (0 - 4 / 4)^2 / 4.
+    # n = 16 / 4; then 3 + (8 + 3)^2 / 4, 3 + (0 - 3)^2 / 4.
     states = [
         ScaleByAdanState([2, 2], [0, 0], [4, 4], [4, 4], 1, 1 / 2, 1 / 4, 1 / 4),
-        ScaleByAdanState([5, 1], [1, -1], [23.25, 3.25], [8, 0], 2, 3 / 4, 7 / 16, 7 / 16),
+        ScaleByAdanState([5, 1], [1, -1], [33.25, 5.25], [8, 0], 2, 3 / 4, 7 / 16, 7 / 16),
     ]
     for (_, state), expected in zip(seen, states, strict=True):
         assert [np.asarray(x).tolist() for x in state] == list(expected)
     first, up, down = denominators
     updates = [
         [4 / first] * 2,
-        [(5 / (3 / 4) + 1 / 4 * 16 / 7) / up, (1 / (3 / 4) - 1 / 4 * 16 / 7) / down],
+        [(5 / (3 / 4) + 3 / 4 * 16 / 7) / up, (1 / (3 / 4) - 3 / 4 * 16 / 7) / down],
     ]
     for (u, _), expected in zip(seen, updates, strict=True):
         chex.assert_trees_all_close(u, np.array(expected, np.float32), rtol=ROUNDING)
+
+
+def test_scale_by_adan_of_the_paper(run):
+    """Algorithm 1 in the paper's letters, debiased; Optax weighs differences by ``1 - b2``."""
+    random = np.random.default_rng(0)
+    gs = [random.standard_normal(3) for _ in range(6)]
+    beta1, beta2, beta3 = 0.02, 0.08, 0.01
+    m = v = n = np.zeros(3)
+    expected = []
+    for k, g in enumerate(gs, start=1):
+        d = g - gs[max(k - 2, 0)]
+        m = (1 - beta1) * m + beta1 * g
+        v = (1 - beta2) * v + beta2 * d
+        n = (1 - beta3) * n + beta3 * (g + (1 - beta2) * d) ** 2
+        m_hat, v_hat, n_hat = (
+            x / (1 - (1 - beta) ** k) for x, beta in ((m, beta1), (v, beta2), (n, beta3))
+        )
+        expected.append((m_hat + (1 - beta2) * v_hat) / (np.sqrt(n_hat) + 1e-8))
+    gradients = [jnp.asarray(g, jnp.float32) for g in gs]
+    ours = [u for u, _ in run(gdjax.scale_by_adan(), gradients)]
+    theirs = [u for u, _ in run(optax.scale_by_adan(), gradients)]
+    np.testing.assert_allclose(ours, expected, rtol=1e-4)
+    assert np.abs(np.subtract(theirs, expected)).max() > 0.1
+
+
+def test_adan_of_the_paper(run):
+    """The rule, then decay as AdamW's, which the authors call ``no_prox``."""
+    params = jnp.array([0.5, -1.0])
+    gradients = [jnp.array([1.0, -2.0]), jnp.array([3.0, 1.0])]
+    rule = run(gdjax.scale_by_adan(eps_root=1e-8), gradients)
+    whole = run(gdjax.adan(0.5, weight_decay=0.25), gradients, params)
+    for (u, _), (step, _) in zip(rule, whole, strict=True):
+        np.testing.assert_allclose(step, -0.5 * (u + 0.25 * params), rtol=1e-6)
 
 
 def test_scale_by_optimistic_gradient_by_hand(run):
