@@ -188,7 +188,7 @@ def correct_by_mars(
     Reference:
       Yuan et al., MARS (https://arxiv.org/abs/2411.10438), algorithm 2, in the
       approximate form: the previous gradient is that of the previous step's batch. There the
-      norm of ``u`` is bounded by 1.
+      norm of ``u`` is bounded by 1; in its authors' code that of each array.
 
     >>> init, update = correct_by_mars(b1=0.5, gamma=0.5)
     >>> u, state = update(jnp.array([1.0]), init(jnp.zeros(1)))
