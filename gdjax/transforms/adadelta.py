@@ -41,7 +41,6 @@ def scale_by_adadelta(
       algorithm 1; ``eps`` is Optax's default.
 
     >>> import jax.numpy as jnp
-    import optax
     >>> init, update = scale_by_adadelta(rho=0.75, eps=16.0)
     >>> update(jnp.array([6.0]), init(jnp.zeros(1)))[0]
     Array([4.8], dtype=float32)

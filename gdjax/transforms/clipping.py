@@ -232,7 +232,7 @@ def zero_nans(
 
     >>> init, update = zero_nans()
     >>> update(jnp.array([jnp.nan, 2.0]), init(jnp.zeros(2)))
-    (Array([0., 2.], dtype=float32), optax.ZeroNansState(found_nan=Array(True, dtype=bool)))
+    (Array([0., 2.], dtype=float32), ZeroNansState(found_nan=Array(True, dtype=bool)))
     """
 
     def leaf(g: Any, seen: optax.ZeroNansState) -> tuple:
