@@ -7,6 +7,7 @@ import pytest
 import gdjax
 from gdjax import trees
 from gdjax.transforms import ClipByQuantileState
+from tests import oracle
 
 
 def test_clip_by_hand(run):
@@ -83,6 +84,8 @@ def test_adaptive_grad_clip_by_hand():
 
 @pytest.mark.parametrize("shape", [(), (5,), (1, 5), (4, 3), (2, 4, 3), (2, 1, 4, 3), (2,) * 5])
 def test_units_are_those_of_optax(shape):
+    if len(shape) == 5 and not oracle.IS_CURRENT:
+        pytest.skip("this Optax has no units of 5 axes")
     x = jnp.asarray(np.random.default_rng(0).normal(size=shape))
     norms = np.broadcast_to(trees.unit_norm(x), shape)
     np.testing.assert_allclose(norms, optax.transforms.unitwise_norm(x), rtol=1e-6)
