@@ -7,8 +7,9 @@ all gradients are 0 in the first step. Arguments that have a default are at it.
 
 ``j``: the run is traced under ``jax.jit`` with that argument as an input. ``v``: it goes through
 ``jax.vmap`` over it. ``d``: the derivative of the run's result with respect to it is finite. A
-dash stands for what fails, ``static`` for what is structure (``lift`` must be told so), nothing for
-an argument that is not there; ``d`` has no place where the argument is a whole number or a key.
+dash stands for what fails, ``static`` for what is structure (``lift`` must be told so). Nothing
+stands for an argument that is not there, or whose factory needs here what Optax's does not take;
+``d`` has no place where the argument is a whole number or a key.
 """
 
 import argparse

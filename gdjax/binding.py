@@ -16,7 +16,7 @@ import numpy as np
 from jax.core import Tracer
 
 from gdjax.errors import InvalidType, InvalidValue
-from gdjax.ranges import Interval, interval_of, is_structure
+from gdjax.ranges import Interval, choices_of, interval_of, is_structure
 
 _signature = functools.lru_cache(maxsize=1024)(inspect.signature)
 
@@ -176,6 +176,7 @@ def bind(function: Callable[..., Any], /, **hyperparameters: Any) -> Bound:
         elif isinstance(default, bool) and not isinstance(value, (bool, np.bool_)):
             raise InvalidType(f"{name}: {key} must be True or False, got {value!r}")
         else:
+            check_choice(f"{name}: {key}", value, choices_of(function, key))
             structure[key] = as_structure(name, key, value)
     return Bound(function, leaves, structure)
 
@@ -188,6 +189,13 @@ def check_range(what: str, value: Any, interval: Interval) -> None:
         if not interval.contains(leaf):
             bad = next(value for value in np.ravel(leaf) if not interval.contains(value))
             raise InvalidValue(f"{what} must be {interval}, got {bad!s}")
+
+
+def check_choice(what: str, value: Any, choices: tuple) -> None:
+    """Raise where there are ``choices`` and a structural ``value`` is none of them."""
+    if choices and value not in choices:
+        names = ", ".join(map(repr, choices))
+        raise InvalidValue(f"{what} must be one of {names}, got {value!r}")
 
 
 def is_bound(x: Any) -> bool:

@@ -4,7 +4,7 @@ Compiled, a division by a number of steps is a multiplication with its rounded r
 fraction need not be 1 at the end. What must be exact there is computed from the steps left.
 """
 
-from typing import Any
+from typing import Any, Literal
 
 import jax
 import jax.numpy as jnp
@@ -13,7 +13,7 @@ from gdjax import trees
 from gdjax.binding import Schedule
 from gdjax.errors import InvalidType
 
-SHAPES = ("linear", "cosine", "1-sqrt")
+Shape = Literal["linear", "cosine", "1-sqrt"]
 
 
 def ratio(part: Any, steps: Any, disabled: float) -> jax.Array:

@@ -14,8 +14,6 @@ from typing import Annotated, Any, NamedTuple
 import numpy as np
 from jax.core import Tracer
 
-from gdjax.errors import InvalidValue
-
 _type_hints = functools.lru_cache(maxsize=1024)(typing.get_type_hints)
 
 
@@ -63,7 +61,7 @@ Steps = Annotated[Any, Interval(0, math.inf, integer=True)]
 PositiveSteps = Annotated[Any, Interval(1, math.inf, integer=True)]
 # Of an array's axis, of a block: it decides over shapes, so it is structure and never a leaf.
 Size = Annotated[int, Interval(1, math.inf, integer=True, static=True)]
-# Structure although whole numbers stand in it: of axes.
+# Structure although whole numbers stand in it: axes, labels.
 Structure = Annotated[Any, "structure"]
 
 
@@ -77,13 +75,23 @@ def is_structure(function: Callable[..., Any], name: str) -> bool:
     return "structure" in _metadata(function, name)
 
 
+def choices_of(function: Callable[..., Any], name: str) -> tuple:
+    """The values that a ``Literal`` annotation of ``name`` allows; () where there is none."""
+    hint = _hint(function, name)
+    return typing.get_args(hint) if typing.get_origin(hint) is typing.Literal else ()
+
+
 def _metadata(function: Callable[..., Any], name: str) -> list:
-    try:
-        hint = _type_hints(function, include_extras=True).get(name)
-    except (NameError, TypeError):  # annotations that cannot be evaluated give none
-        return []
+    hint = _hint(function, name)
     options = (hint, *typing.get_args(hint))
     return [m for option in options for m in getattr(option, "__metadata__", ())]
+
+
+def _hint(function: Callable[..., Any], name: str) -> Any:
+    try:
+        return _type_hints(function, include_extras=True).get(name)
+    except (NameError, TypeError):  # annotations that cannot be evaluated say nothing
+        return None
 
 
 def in_order(*numbers: Any) -> bool:
@@ -91,10 +99,3 @@ def in_order(*numbers: Any) -> bool:
     if any(isinstance(number, Tracer) for number in numbers):
         return True
     return all(bool(np.all(a <= b)) for a, b in itertools.pairwise(numbers))
-
-
-def check_choice(what: str, value: Any, choices: tuple[str, ...]) -> None:
-    """Raise where a structural ``value`` is none of ``choices``."""
-    if value not in choices:
-        names = ", ".join(map(repr, choices))
-        raise InvalidValue(f"{what} must be one of {names}, got {value!r}")

@@ -70,9 +70,12 @@ class Update(Bound):
         count, inner_state = state if self.scheduled else (None, state)
         if isinstance(inner_state, tuple):  # of which any kind has a method called count
             kind = _state_type(self.function)
-            for field in getattr(kind, "_fields", ()):
-                if field not in getattr(inner_state, "_fields", ()):
+            needed, there = (getattr(x, "_fields", ()) for x in (kind, inner_state))
+            for field in needed:
+                if field not in there:
                     raise self._misplaced(inner_state, f"a state without {field}")
+            if needed and len(there) > len(needed):
+                raise self._misplaced(inner_state, f"a state with more than {', '.join(needed)}")
             if kind is optax.EmptyState and jax.tree.leaves(inner_state):
                 raise self._misplaced(inner_state, "the state of another transformation")
         arguments = self.arguments() | at_step(count, self.leaves, trees.compute_dtype(updates))

@@ -221,11 +221,12 @@ def _compute(leaf: Callable[..., Any], outputs: int, *row: Any) -> tuple:
     try:
         results = leaf(*(jax.tree.map(_widen, x) for x in row))
     except (TypeError, ValueError) as error:
-        if isinstance(error, (InvalidType, InvalidValue)) or jax.tree_util.all_leaves(row):
+        ours = (InvalidType, InvalidValue, jax.errors.JAXTypeError)  # of tracers, and told well
+        if isinstance(error, ours) or jax.tree_util.all_leaves(row):
             raise
         raise InvalidValue(
-            "updates and the state or parameters beside them have shapes that do not fit: "
-            f"{jax.tree.map(jnp.shape, row)}; pass updates, state and params of one model"
+            "the rule does not compute on updates, state and parameters of these shapes: "
+            f"{jax.tree.map(jnp.shape, row)}; pass those of one model. {error}"
         ) from error
     results = results if outputs > 1 else (results,)
     return tuple(map(_cast_like, results, row[:outputs]))

@@ -206,6 +206,8 @@ def variants(kind: str, factory: Callable[..., Any]) -> Iterator[Case]:
 def _options(factory: Callable[..., Any], name: str, default: Any) -> tuple:
     if name in OPTIONS:
         return OPTIONS[name]
+    if choices := ranges.choices_of(factory, name):
+        return tuple(choice for choice in choices if choice != default)
     if isinstance(default, bool):
         return (not default,)
     if (interval := ranges.interval_of(factory, name)) and interval.static:

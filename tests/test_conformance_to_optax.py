@@ -147,11 +147,8 @@ def test_arguments_of_optax_are_here_or_explained(name):
         inspect.signature(f).parameters for f in (getattr(gdjax, name), swapped.theirs(name))
     )
     missing = [k for k, p in theirs.items() if k not in ours and not str(p).startswith("*")]
-    rows = [
-        row
-        for row in swapped.PAGE.read_text().splitlines()
-        if f"`{name}`" in row[: row.find(" | ")]
-    ]
+    table = [row for row in swapped.PAGE.read_text().splitlines() if row.startswith("| ")]
+    rows = [row for row in table if f"`{name}`" in row.split(" | ")[0]]
     assert all(any(f"`{argument}`" in row for row in rows) for argument in missing), missing
 
 

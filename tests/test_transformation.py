@@ -169,8 +169,17 @@ def test_named_chain_refuses_a_name_twice():
         (gdjax.average_params(), gdjax.trace(0.5)),
         (gdjax.scale_by_distance_over_gradients(), gdjax.chain()),
         (gdjax.sgd(0.1), gdjax.adam(0.1)),
+        (gdjax.sm3(0.1), gdjax.adam(0.1)),
     ],
-    ids=["chain", "named chain", "schedule", "tuple's method count", "empty tuple", "no state"],
+    ids=[
+        "chain",
+        "named chain",
+        "schedule",
+        "tuple's method count",
+        "empty tuple",
+        "no state",
+        "more fields",
+    ],
 )
 def test_the_state_of_another_optimizer_is_an_error(optimizer, state_of):
     with pytest.raises(InvalidValue, match=r"pass the state that this .* returned"):

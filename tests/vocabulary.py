@@ -123,17 +123,12 @@ VALUES: dict[str, Callable[[int], Any]] = {
 # Structural arguments: what is tried besides the default.
 OPTIONS: dict[str, tuple] = {
     "clip_value_fn": (grows,),
-    "decay_type": ("cosine", "1-sqrt"),
     "depth": (len,),
-    "interpolate_type": ("linear", "cosine"),
     "mask": (not_scalars,),
-    "mode": ("smooth", "refined"),
     "param_labels": (by_rank,),
     "projection": (optax.projections.projection_non_negative, optax.projections.projection_l2_ball),
     "should_skip_update_fn": (gdjax.skip_not_finite,),
     "should_transform_fn": (at_even_steps,),
     "trust_ratio_mask": (not_scalars,),
-    "variant": ("sps+",),
-    "warmup_type": ("constant",),
     "weight_decay_mask": (not_scalars,),
 }

@@ -140,6 +140,8 @@ def _fit_links(ours: tuple, theirs: Any, path: str, outer: Any) -> tuple:
     if len(links) != len(ours):
         places = [i for i in places if jax.tree.leaves(ours[i])]
         links = [link for link in links if jax.tree.leaves(link)]
+    if len(links) > len(places):  # what counts for a schedule that stands elsewhere here
+        links = [link for link in links if not all(map(_is_count, jax.tree.leaves(link)))]
     if len(links) != len(places):
         raise _Unfit(f"{path} must hold {len(places)} states of links, got {len(links)}")
     fitted = list(ours)
@@ -149,11 +151,13 @@ def _fit_links(ours: tuple, theirs: Any, path: str, outer: Any) -> tuple:
 
 
 def _links_of_muon(theirs: Any) -> list:
-    """Optax's ``muon`` with its two chains, of matrices and of others, as one; [] for others."""
+    """Optax's ``muon`` with its two chains, of matrices and of others, as one; [] if it is not."""
     parts = _fields(_fields(theirs).get("inner_states"))
     if parts.keys() != {"muon", "adam"}:
         return []
     matrices, others = (list(_fields(parts[k])["inner_state"]) for k in ("muon", "adam"))
+    if "ns_coeffs" not in _fields(matrices[0]):
+        return []
     adam = _fields(others[0])
 
     def merged(matrix: Any, other: Any) -> Any:
@@ -204,6 +208,8 @@ def _raw(x: Any) -> Any:
 
 def _count(fields: Mapping[str, Any], outer: Any) -> Any:
     """The step count among some fields: the one of that name, or the only whole number."""
+    if "step_count" in fields:  # of schedule_free, which starts at 1
+        return fields["step_count"] - 1
     whole = [x for x in fields.values() if _is_count(x)]
     return fields.get("count", whole[0] if len(whole) == 1 else outer)
 

@@ -33,7 +33,15 @@ def schedule_free_sgd(
     >>> optimizer = schedule_free_sgd(1.0, warmup_steps=100)
     """
     base = identity() if weight_decay is None else add_decayed_weights(weight_decay)
-    return _schedule_free(base, learning_rate, warmup_steps, b1, weight_lr_power, state_dtype)
+    return schedule_free(
+        base,
+        learning_rate,
+        b1,
+        weight_lr_power,
+        state_dtype,
+        apply_learning_rate=True,
+        warmup_steps=warmup_steps,
+    )
 
 
 def schedule_free_adamw(
@@ -60,17 +68,6 @@ def schedule_free_adamw(
     """
     scaling = scale_by_rms(b2, eps, eps_in_sqrt=False, bias_correction=True)
     base = chain(scaling, add_decayed_weights(weight_decay))
-    return _schedule_free(base, learning_rate, warmup_steps, b1, weight_lr_power, state_dtype)
-
-
-def _schedule_free(
-    base: GradientTransformation,
-    learning_rate: Any,
-    warmup_steps: Any,
-    b1: Any,
-    weight_lr_power: Any,
-    state_dtype: Any,
-) -> GradientTransformation:
     return schedule_free(
         base,
         learning_rate,
@@ -78,5 +75,5 @@ def _schedule_free(
         weight_lr_power,
         state_dtype,
         apply_learning_rate=True,
-        warmup_steps=0 if warmup_steps is None else warmup_steps,
+        warmup_steps=warmup_steps,
     )

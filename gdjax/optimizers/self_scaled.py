@@ -4,7 +4,7 @@ Names, arguments, order and defaults are Optax's. The mathematics stands with ea
 transformation; every argument that is a number may also be a schedule.
 """
 
-from typing import Any
+from typing import Any, Literal
 
 from gdjax.composition import chain
 from gdjax.ranges import Decay, Growth, NonNegative, Positive, Real
@@ -77,7 +77,7 @@ def polyak_sgd(
     scaling: NonNegative = 1.0,
     f_min: Real = 0.0,
     eps: NonNegative = 0.0,
-    variant: str = "sps",
+    variant: Literal["sps", "sps+"] = "sps",
 ) -> GradientTransformation:
     """Gradient descent with Polyak's step; ``update`` needs the loss as ``value``.
 

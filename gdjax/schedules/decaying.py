@@ -1,14 +1,14 @@
 """Decays with a plateau before them, in stairs, or by a power of the step."""
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Literal
 
 import jax
 import jax.numpy as jnp
 
 from gdjax import curves
 from gdjax.binding import Schedule
-from gdjax.ranges import NonNegative, Positive, PositiveSteps, Real, Steps, check_choice
+from gdjax.ranges import NonNegative, Positive, PositiveSteps, Real, Steps
 from gdjax.schedules.base import schedule
 from gdjax.schedules.joined import warmup_constant_schedule
 from gdjax.schedules.single import exponential_decay
@@ -40,7 +40,7 @@ def cooldown_schedule(
     transition_begin: Steps,
     transition_steps: Steps,
     end_value: Real = 0.0,
-    decay_type: str = "linear",
+    decay_type: curves.Shape = "linear",
 ) -> Schedule:
     """Another schedule until a step, then down from its value there.
 
@@ -68,7 +68,6 @@ def cooldown_schedule(
     [1.0, 0.5, 0.5, 0.25, 0.0]
     """
     first = curves.as_schedule("cooldown_schedule: before", before)
-    check_choice("cooldown_schedule: decay_type", decay_type, curves.SHAPES)
     return _cooldown_schedule(first, transition_begin, transition_steps, end_value, decay_type)
 
 
@@ -79,7 +78,7 @@ def _cooldown_schedule(
     transition_begin: Steps,
     transition_steps: Steps,
     end_value: Real,
-    decay_type: str,
+    decay_type: curves.Shape,
 ) -> jax.Array:
     value = jnp.asarray(before(jnp.minimum(count, transition_begin)), float)
     left = curves.fall(decay_type, count - transition_begin, transition_steps)
@@ -93,7 +92,7 @@ def warmup_stable_decay_schedule(
     stable_steps: Steps,
     decay_steps: Steps,
     end_value: Real = 0.0,
-    decay_type: str = "linear",
+    decay_type: curves.Shape = "linear",
 ) -> Schedule:
     """Linear warm-up, a plateau, then down (WSD).
 
@@ -121,7 +120,6 @@ def warmup_stable_decay_schedule(
     >>> [float(wsd(step)) for step in (0, 1, 2, 5, 6, 9)]
     [0.0, 0.5, 1.0, 1.0, 0.75, 0.0]
     """
-    check_choice("warmup_stable_decay_schedule: decay_type", decay_type, curves.SHAPES)
     return _warmup_stable_decay_schedule(
         init_value, peak_value, warmup_steps, stable_steps, decay_steps, end_value, decay_type
     )
@@ -136,7 +134,7 @@ def _warmup_stable_decay_schedule(
     stable_steps: Steps,
     decay_steps: Steps,
     end_value: Real,
-    decay_type: str,
+    decay_type: curves.Shape,
 ) -> jax.Array:
     before = warmup_constant_schedule(init_value, peak_value, warmup_steps)
     begin = warmup_steps + stable_steps
@@ -144,7 +142,9 @@ def _warmup_stable_decay_schedule(
 
 
 def inverse_sqrt_schedule(
-    peak_value: Real, warmup_steps: PositiveSteps, warmup_type: str = "linear"
+    peak_value: Real,
+    warmup_steps: PositiveSteps,
+    warmup_type: Literal["linear", "constant"] = "linear",
 ) -> Schedule:
     """Warm-up, then down with the square root of the step.
 
@@ -169,13 +169,15 @@ def inverse_sqrt_schedule(
     >>> [float(noam(step)) for step in (0, 1, 3, 15)]
     [0.25, 0.5, 1.0, 0.5]
     """
-    check_choice("inverse_sqrt_schedule: warmup_type", warmup_type, ("linear", "constant"))
     return _inverse_sqrt_schedule(peak_value, warmup_steps, warmup_type)
 
 
 @schedule
 def _inverse_sqrt_schedule(
-    count: Any, peak_value: Real, warmup_steps: PositiveSteps, warmup_type: str
+    count: Any,
+    peak_value: Real,
+    warmup_steps: PositiveSteps,
+    warmup_type: Literal["linear", "constant"],
 ) -> jax.Array:
     step = jnp.asarray(jnp.maximum(count, 0) + 1, float)
     value = peak_value * jnp.sqrt(warmup_steps / jnp.maximum(step, warmup_steps))

@@ -1,7 +1,7 @@
 """Schedules between given values at given steps: piecewise, one-cycle, from an array."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Literal
 
 import jax
 import jax.numpy as jnp
@@ -10,12 +10,12 @@ import numpy as np
 from gdjax import curves
 from gdjax.binding import Schedule
 from gdjax.errors import InvalidValue
-from gdjax.ranges import NonNegative, Positive, PositiveSteps, Real, Steps, check_choice, in_order
+from gdjax.ranges import NonNegative, Positive, PositiveSteps, Real, Steps, in_order
 from gdjax.schedules.base import schedule
 
 
 def piecewise_interpolate_schedule(
-    interpolate_type: str,
+    interpolate_type: Literal["linear", "cosine"],
     init_value: Real,
     boundaries_and_scales: Mapping[int, NonNegative] | None = None,
 ) -> Schedule:
@@ -38,8 +38,6 @@ def piecewise_interpolate_schedule(
     >>> [float(zigzag(step)) for step in (0, 2, 4, 5, 6, 9)]
     [1.0, 0.75, 0.5, 1.25, 2.0, 2.0]
     """
-    what = "piecewise_interpolate_schedule: interpolate_type"
-    check_choice(what, interpolate_type, ("linear", "cosine"))
     scale_at = dict(boundaries_and_scales or {})
     boundaries = sorted(scale_at)
     scales = _stack([scale_at[step] for step in boundaries])
@@ -50,7 +48,11 @@ def piecewise_interpolate_schedule(
 
 @schedule
 def _piecewise_interpolate_schedule(
-    count: Any, interpolate_type: str, init_value: Real, boundaries: Steps, scales: NonNegative
+    count: Any,
+    interpolate_type: Literal["linear", "cosine"],
+    init_value: Real,
+    boundaries: Steps,
+    scales: NonNegative,
 ) -> jax.Array:
     values = [init_value]
     for scale in scales:

@@ -95,7 +95,7 @@ def freeze(mask: Any) -> GradientTransformation:
 
 
 def partition(
-    transforms: Mapping[Hashable, optax.GradientTransformation],
+    transforms: Mapping[Any, optax.GradientTransformation],
     param_labels: Any,
     mask_compatible_extra_args: bool = False,
 ) -> GradientTransformation:
@@ -122,10 +122,11 @@ def partition(
     >>> gdjax.hyperparameters(partition(groups, {"kernel": "w", "bias": "b"}))
     {'w.scale_by_learning_rate.learning_rate': np.float32(0.1)}
     """
-    if not (isinstance(transforms, Mapping) and transforms and all(map(_is_label, transforms))):
+    kinds = set(map(type, transforms)) if isinstance(transforms, Mapping) else set()
+    if kinds not in ({str}, {int}):
         raise InvalidType(
-            "partition: transforms must be a dict of transformations by label, a string or a "
-            f"whole number, got {transforms!r}"
+            "partition: transforms must be a dict of transformations by label, all strings or all "
+            f"whole numbers, got {transforms!r}"
         )
     pairs = {k: as_pair(f"partition: transforms[{k!r}]", t) for k, t in transforms.items()}
     known, flag = tuple(sorted(pairs, key=str)), mask_compatible_extra_args
@@ -228,7 +229,3 @@ def _is_placeholder(params: Any) -> bool:
     No mask fits what it puts in their place. Optax keeps the class to itself.
     """
     return type(params).__name__ == "_ParamsPlaceholder"
-
-
-def _is_label(x: Any) -> bool:
-    return isinstance(x, (str, int))

@@ -10,6 +10,7 @@ import optax
 
 from gdjax import matrices, trees
 from gdjax.arrangement import Arrangement, map_numbers, matrix_axes
+from gdjax.binding import check_choice
 from gdjax.errors import InvalidValue
 from gdjax.ranges import Decay, NonNegative, Size, Structure
 from gdjax.transformation import transformation
@@ -107,10 +108,7 @@ def scale_by_muon(
     Array([[0., 1.],
            [1., 0.]], dtype=float32)
     """
-    if preconditioning not in STARTS:
-        raise InvalidValue(
-            f"scale_by_muon: preconditioning must be one of {STARTS}, got {preconditioning!r}"
-        )
+    check_choice("scale_by_muon: preconditioning", preconditioning, STARTS)
     coefficients = _one_a_step(ns_coeffs, ns_steps)
     mu_weight = trees.average(1, state.mu_weight, beta)
     adam_mu_weight = trees.average(1, state.adam_mu_weight, adam_b1)

@@ -1,13 +1,13 @@
 """Step sizes that come from the run itself: from its values, or from how far it went."""
 
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import optax
 
 from gdjax import subtrees, trees
-from gdjax.errors import InvalidType, InvalidValue
+from gdjax.errors import InvalidType
 from gdjax.ranges import NonNegative, Positive, Real
 from gdjax.transformation import transformation
 
@@ -20,7 +20,7 @@ def scale_by_polyak(
     f_min: Real = 0.0,
     max_learning_rate: NonNegative = 1.0,
     eps: NonNegative = 0.0,
-    variant: str = "sps",
+    variant: Literal["sps", "sps+"] = "sps",
     *,
     value: Any,
 ) -> tuple:
@@ -50,8 +50,6 @@ def scale_by_polyak(
     >>> update(jnp.array([2.0, 4.0]), init(None), value=5.0)[0]
     Array([0.5, 1. ], dtype=float32)
     """
-    if variant not in ("sps", "sps+"):
-        raise InvalidValue(f"scale_by_polyak: variant must be 'sps' or 'sps+', got {variant!r}")
     gap = jnp.asarray(value, trees.compute_dtype(updates)) - f_min
     gap = jnp.maximum(gap, 0) if variant == "sps+" else gap
     square = trees.global_norm(updates) ** 2 + eps

@@ -36,7 +36,7 @@ def schedule_free(
     weight_lr_power: NonNegative = 2.0,
     state_dtype: Any = None,
     apply_learning_rate: bool = False,
-    warmup_steps: Steps = 0,
+    warmup_steps: Steps | None = None,
     **extra: Any,
 ) -> tuple[Any, optax.contrib.ScheduleFreeState]:
     """Average the steps of an optimizer, and take gradients near the average: schedule-free.
@@ -58,8 +58,8 @@ def schedule_free(
       state_dtype: dtype of ``z``; that of the parameters where None.
       apply_learning_rate: multiply the updates of ``base_optimizer`` by ``-learning_rate``,
         which then stands in one place.
-      warmup_steps: updates in which ``learning_rate`` rises to its value, in proportion to the
-        updates made before.
+      warmup_steps: updates in which ``learning_rate`` rises from 0, in proportion to the updates
+        made before; ``base_optimizer`` must do likewise unless ``apply_learning_rate``.
 
     State:
       b1: with which the parameters were mixed.
@@ -88,8 +88,9 @@ def schedule_free(
             "schedule_free reads the parameters: call update(updates, state, params)"
         )
     steps, base_state = base_optimizer(updates, state.base_optimizer_state, params, **extra)
-    risen = curves.ratio(state.step_count - 1, warmup_steps, 1)
-    learning_rate = learning_rate * jnp.minimum(risen, 1)
+    if warmup_steps is not None:
+        risen = curves.ratio(state.step_count - 1, warmup_steps, 1)
+        learning_rate = learning_rate * jnp.minimum(risen, 1)
     step_size = -learning_rate if apply_learning_rate else 1
     max_lr = jnp.maximum(state.max_lr, learning_rate).astype(jnp.result_type(state.max_lr))
     weight = curves.power(max_lr, weight_lr_power)

@@ -1,13 +1,13 @@
 """Signs in place of sizes: every element of the updates has magnitude 1 or 0."""
 
-from typing import Any
+from typing import Any, Literal
 
 import jax
 import jax.numpy as jnp
 import optax
 
 from gdjax import trees
-from gdjax.ranges import Decay, Positive, check_choice
+from gdjax.ranges import Decay, Positive
 from gdjax.transformation import transformation
 
 
@@ -40,7 +40,7 @@ def scale_by_lion(
     b1: Decay = 0.9,
     b2: Decay = 0.99,
     mu_dtype: Any = None,
-    mode: str = "hard",
+    mode: Literal["hard", "smooth", "refined"] = "hard",
     smooth_beta: Positive = 1.0,
 ) -> tuple[Any, optax.ScaleByLionState]:
     """Replace the updates by the sign of their mixture with a longer average: Lion.
@@ -73,13 +73,13 @@ def scale_by_lion(
     >>> update(jnp.array([-2.0, 0.0]), init(jnp.zeros(2)))[0]
     Array([-1.,  0.], dtype=float32)
     """
-    check_choice("scale_by_lion: mode", mode, ("hard", "smooth", "refined"))
 
     def leaf(g: Any, m: Any) -> tuple:
         mixture = trees.average(g, m, b1)
         size = jnp.abs(mixture)
         if mode == "smooth":
-            u = mixture * trees.divide(jnp.tanh(smooth_beta * size), jnp.where(size > 0, size, 1))
+            ratio = trees.divide(jnp.tanh(smooth_beta * size), jnp.where(size > 0, size, 1))
+            u = mixture * jnp.where(size > 0, ratio, smooth_beta)
         elif mode == "refined":
             u = mixture / trees.maximum(size, 1.0)
         else:

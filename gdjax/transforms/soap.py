@@ -83,8 +83,9 @@ def scale_by_soap(
     With ``kl_ridge`` it is KL-SOAP: the statistics are those whose Kronecker product is nearest
     to the second moments of ``g`` in Kullback and Leibler's divergence, so that of each axis is
     of updates that the others whiten. For a matrix of ``n`` columns ``g R'**-1 g^T / n`` stands
-    for ``g g^T``, with ``R' = Q_R diag(r + kl_ridge * mean(r)) Q_R^T`` and ``r`` the diagonal of
-    ``Q_R^T R Q_R``; the identity while ``R`` is 0.
+    for ``g g^T``, with ``R' = Q_R diag(r / mean(r) + kl_ridge) Q_R^T`` and ``r`` the diagonal of
+    ``Q_R^T R Q_R``; the identity while ``R`` is 0. Only the product of the statistics has a scale,
+    which is left to each of them: ``R'`` has the mean 1, so that no two can run away.
 
     Where two eigenvalues of the first statistics are equal, the basis between them is arbitrary,
     and its derivative is taken as 0.
@@ -116,8 +117,8 @@ def scale_by_soap(
       Vyas et al., SOAP (https://arxiv.org/abs/2409.11321), algorithms 3 and 4. The first step
       and the sorting are those of the authors' implementation, names and defaults too. Lin et
       al., Understanding and improving Shampoo and SOAP via Kullback-Leibler minimization
-      (https://arxiv.org/abs/2509.03378), for KL-SOAP; its authors bound eigenvalues below by
-      absolute numbers.
+      (https://arxiv.org/abs/2509.03378), for KL-SOAP; its authors let the statistics divide by
+      each other's scale, and bound their eigenvalues below by absolute numbers.
 
     >>> init, update = scale_by_soap()
     >>> g = jnp.array([[0.0, 9.0], [4.0, 0.0]])
@@ -170,12 +171,13 @@ def _rotate(x: jax.Array, bases: dict[int, jax.Array], back: bool = False) -> ja
 
 
 def _whitenings(statistics: dict, bases: dict, ridge: Any) -> dict[int, jax.Array]:
-    """For each axis ``W`` with ``W^T W`` the inverse of its statistics, over its length."""
+    """For each axis ``W`` with ``W^T W`` the inverse of ``R'``, over its length."""
 
     def whitening(s: jax.Array, basis: jax.Array) -> jax.Array:
-        values = jnp.sum(basis * matrices.matmul(s, basis), axis=0)
-        values = jnp.maximum(values, 0) + ridge * jnp.mean(values)
-        roots = jnp.where(values > 0, jnp.where(values > 0, values, 1) ** -0.5, 1)
+        values = jnp.maximum(jnp.sum(basis * matrices.matmul(s, basis), axis=0), 0)
+        mean = jnp.mean(values)
+        some = mean > 0
+        roots = jnp.where(some, (values / jnp.where(some, mean, 1) + ridge) ** -0.5, 1)
         return roots[:, None] * matrices.dagger(basis) / basis.shape[0] ** 0.5
 
     return {i: whitening(s, bases[i]) for i, s in statistics.items()}

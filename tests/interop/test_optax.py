@@ -79,6 +79,18 @@ def test_schedules_go_on():
     _assert_goes_on(gdjax.sgd(down, 0.5), optax.sgd(down, 0.5))
 
 
+def test_a_count_for_a_schedule_that_stands_elsewhere_is_left():
+    down = gdjax.linear_schedule(1.0, 0.0, 8)
+    for rate, warmup_steps in ((0.1, 5), (down, None)):
+        ours = gdjax.schedule_free_adamw(rate, warmup_steps)
+        theirs = optax.contrib.schedule_free_adamw(rate, warmup_steps)
+        state = _after(theirs)
+        _, new = ours.update(GRADIENT, gdjax.from_optax_state(ours, state, GRADIENT), GRADIENT)
+        _, expected = theirs.update(GRADIENT, state, GRADIENT)
+        new = getattr(new, "inner_state", new)  # of a schedule
+        runs.assert_close(new.z, expected.z, rtol=1e-5)
+
+
 def test_scheduled_decays_are_those_that_were_used():
     up = gdjax.linear_schedule(0.5, 0.9, 8)
     theirs = optax.inject_hyperparams(optax.adam)(0.1, b1=up)

@@ -128,7 +128,7 @@ def test_power_schedule_by_hand():
 
 def test_power_schedule_of_the_paper():
     """With a cooldown, the three parts of the power scheduler; its tokens are the variable."""
-    a, b, batch, length, top = 4.6, -0.51, 128, 4096, 0.02
+    a, b, batch, length, top = 4, -0.51, 128, 4096, 0.02
     tokens = batch * length
     warmup, total, decay = 50, 4000, 400
 

@@ -173,10 +173,9 @@ def test_iterations_do_not_grow_with_depth():
     ],
 )
 def test_bad_arguments_of_muon(arguments, message):
-    init, update = gdjax.scale_by_muon(**arguments)
     g = jnp.ones((2, 2))
     with pytest.raises(InvalidValue, match=message):
-        update(g, init(g))
+        gdjax.scale_by_muon(**arguments).update(g, gdjax.scale_by_muon().init(g))
 
 
 def test_bad_dimension_numbers():

@@ -41,7 +41,7 @@ def test_polyaks_step_without_a_gradient_is_none(run):
 def test_polyaks_step_says_what_it_needs(run):
     with pytest.raises(InvalidType, match="scale_by_polyak needs the extra argument 'value'"):
         run(gdjax.scale_by_polyak(), GRADIENTS)
-    with pytest.raises(InvalidValue, match=r"must be 'sps' or 'sps\+', got 'sps-'"):
+    with pytest.raises(InvalidValue, match=r"must be one of 'sps', 'sps\+', got 'sps-'"):
         run(gdjax.scale_by_polyak(variant="sps-"), GRADIENTS, value=1.0)
 
 

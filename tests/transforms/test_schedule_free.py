@@ -58,7 +58,7 @@ def test_schedule_free_sgd_warmup_steps_of_the_paper():
     warmup = gdjax.warmup_constant_schedule(0.0, 0.25, 2)
     for optimizer in (
         gdjax.schedule_free_sgd(0.25, warmup_steps=2, b1=0.75),
-        gdjax.schedule_free_sgd(warmup, b1=0.75),
+        gdjax.chain(gdjax.schedule_free_sgd(warmup, b1=0.75)),
     ):
         _assert_of_the_paper(optimizer, lambda gradient: gradient)
     theirs = optax.contrib.schedule_free_sgd(0.25, warmup_steps=2, b1=0.75)
@@ -106,6 +106,8 @@ def _assert_of_the_paper(
         x = (1 - c) * x + c * z
         updates, run_state = optimizer.update(params - jnp.asarray(target), run_state, params)
         params = gdjax.apply_updates(params, updates)
+        found = gdjax.schedule_free_eval_params(run_state, params)
+        np.testing.assert_allclose(found, x, rtol=1e-5)
 
 
 def test_mixing_may_change_during_a_run():

@@ -49,7 +49,15 @@ def test_modes_of_scale_by_lion_by_hand(run):
     ((refined, _),) = run(gdjax.scale_by_lion(0.5, mode="refined"), gradients)
     assert refined.tolist() == [1.0, -0.25, 0.0]
     with pytest.raises(gdjax.InvalidValue, match="scale_by_lion: mode must be one of 'hard'"):
-        run(gdjax.scale_by_lion(mode="soft"), gradients)
+        gdjax.scale_by_lion(mode="soft")
+
+
+def test_the_smooth_sign_has_its_derivative_at_0(run):
+    def smooth(g):
+        pair = gdjax.scale_by_lion(0.5, mode="smooth", smooth_beta=2.0)
+        return run(pair, [g])[0][0]
+
+    assert jax.grad(smooth)(0.0) == 1.0  # of tanh(2 * g / 2)
 
 
 def test_signum_by_hand(run):

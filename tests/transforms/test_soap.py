@@ -38,7 +38,7 @@ def inverses_of(statistics, bases, kl_ridge):
     inverses = {}
     for i, q in bases.items():
         values = np.diag(q.T @ statistics[i] @ q)
-        inverses[i] = q @ np.diag(1 / (values + kl_ridge * values.mean())) @ q.T / len(q)
+        inverses[i] = q @ np.diag(1 / (values / values.mean() + kl_ridge)) @ q.T / len(q)
     return inverses
 
 
@@ -142,14 +142,29 @@ def test_scale_by_soap_by_hand(run):
 
 def test_scale_by_soap_kl_ridge_by_hand(run):
     # The first step: L = g g^T / 2 / 2 = diag(4, 1), R = diag(1, 4), means 5 / 2.
-    # Then with g = [[0, 1], [2, 0]] and R' = diag(1 + 5 / 2, 4 + 5 / 2) = diag(7, 13) / 2:
-    # L = diag(4 / 2 + 2 / 13 / 2 / 2, 1 / 2 + 4 * 2 / 7 / 2 / 2), and L' = diag(13, 7) / 2.
+    # Then with g = [[0, 1], [2, 0]] and R' = diag(2 / 5 + 1, 8 / 5 + 1) = diag(7, 13) / 5:
+    # L = diag(4 / 2 + 5 / 13 / 2 / 2, 1 / 2 + 4 * 5 / 7 / 2 / 2), and L' = diag(13, 7) / 5.
     gradients = [jnp.array([[0.0, 4.0], [2.0, 0.0]]), jnp.array([[0.0, 1.0], [2.0, 0.0]])]
     (_, s1), (_, s2) = run(gdjax.scale_by_soap(0.5, 0.5, kl_ridge=1.0), gradients)
     chex.assert_trees_all_close(s1.statistics, {0: np.diag([4.0, 1.0]), 1: np.diag([1.0, 4.0])})
-    a, b = 2 + 1 / 26, 1 / 2 + 2 / 7
+    a, b = 2 + 5 / 52, 1 / 2 + 5 / 7
     expected = {0: np.diag([a, b]), 1: np.diag([b, a])}
     chex.assert_trees_all_close(s2.statistics, expected, rtol=1e-6, atol=1e-6)
+
+
+@pytest.mark.parametrize("shape", [(3, 4), (2, 3, 4)])
+def test_kl_statistics_outlive_gradients_of_0(shape):
+    """However long: they would invert each other if they had each other's scale."""
+    init, update = gdjax.scale_by_soap(kl_ridge=1e-4)
+
+    def step(state, i):
+        g = jax.random.normal(jax.random.fold_in(jax.random.key(0), i), shape)
+        u, state = update(jnp.where((i < 20) | (i >= 1720), 100 * g, 0), state)
+        return state, jnp.max(jnp.abs(u))
+
+    state, largest = jax.jit(lambda: jax.lax.scan(step, init(jnp.zeros(shape)), jnp.arange(1800)))()
+    assert largest[-50:].max() < 100
+    assert all(np.isfinite(x).all() for x in jax.tree.leaves(state))
 
 
 def test_decompositions_do_not_grow_with_depth():
