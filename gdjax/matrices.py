@@ -253,7 +253,7 @@ def orthogonalize(x: jax.Array, coefficients: jax.Array, start: str, eps: Any) -
       start: how ``x`` is first scaled to a spectral norm of at most 1: ``"frobenius"`` and
         ``"spectral"`` divide by that norm, ``"schatten"`` by the root of the Frobenius norm of
         ``A``, ``"aol"`` each row by the root of the sum of its row of ``|A|``.
-      eps: added to the first two norms, lower bound of what the others take roots of.
+      eps: added to the first two norms.
     """
     if start == "frobenius":
         x = x / (norm(x) + eps)
@@ -262,20 +262,30 @@ def orthogonalize(x: jax.Array, coefficients: jax.Array, start: str, eps: Any) -
     for step, (a, b, c) in enumerate(coefficients):
         gram = x @ dagger(x)
         if step == 0 and start == "schatten":
-            scale = jax.lax.rsqrt(jnp.maximum(norm(gram), eps))
+            scale = _inverse_root(norm(gram))
             x, gram = x * scale, gram * scale**2
         if step == 0 and start == "aol":
             sums = jnp.sum(trees.sqrt(trees.abs_sq(gram)), axis=-1, keepdims=True)
-            scale = jax.lax.rsqrt(jnp.maximum(sums, eps))
+            scale = _inverse_root(sums)
             x, gram = x * scale, gram * scale * jnp.swapaxes(scale, -1, -2)
         x = a * x + (b * gram + c * gram @ gram) @ x
     return x
 
 
-def _spectral_norm(x: jax.Array) -> jax.Array:
-    """The largest singular value, ``[..., 1, 1]``.
+def _inverse_root(x: jax.Array) -> jax.Array:
+    """``x**-0.5`` of numbers that are not negative; 1 where ``x`` is 0."""
+    return jax.lax.rsqrt(jnp.where(x > 0, x, 1))
 
-    It is stationary in its singular vector, whose derivative is therefore not needed.
-    """
+
+@jax.custom_jvp
+def _spectral_norm(x: jax.Array) -> jax.Array:
+    """The largest singular value, ``[..., 1, 1]``."""
+    return jnp.linalg.svd(x, compute_uv=False)[..., :1, None]
+
+
+@_spectral_norm.defjvp
+def _spectral_norm_jvp(primals: tuple, tangents: tuple) -> tuple[jax.Array, jax.Array]:
+    """It is stationary in its singular vector, whose derivative is therefore not needed."""
+    (x,), (x_dot,) = primals, tangents
     first = jax.lax.stop_gradient(eigenbasis(x @ dagger(x)))[..., :1]
-    return norm(matmul(dagger(first), x))
+    return _spectral_norm(x), jax.jvp(lambda y: norm(matmul(dagger(first), y)), (x,), (x_dot,))[1]

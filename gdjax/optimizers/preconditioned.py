@@ -4,7 +4,7 @@ The mathematics stands with each transformation; every argument that is a number
 schedule. Muon's names, arguments, order and defaults are those of ``optax.contrib``.
 """
 
-from typing import Any
+from typing import Any, Literal
 
 from gdjax.arrangement import MatrixMask
 from gdjax.composition import chain
@@ -47,7 +47,7 @@ def muon(
     *,
     nesterov: bool = True,
     adaptive: bool = False,
-    preconditioning: str = "frobenius",
+    preconditioning: Literal["frobenius", "spectral", "aol", "schatten"] = "frobenius",
     adam_b1: Decay = 0.9,
     adam_b2: Decay = 0.999,
     adam_eps_root: NonNegative = 0.0,

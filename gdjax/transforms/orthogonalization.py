@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -10,12 +10,11 @@ import optax
 
 from gdjax import matrices, trees
 from gdjax.arrangement import Arrangement, map_numbers, matrix_axes
-from gdjax.binding import check_choice
 from gdjax.errors import InvalidValue
 from gdjax.ranges import Decay, NonNegative, Size, Structure
 from gdjax.transformation import transformation
 
-STARTS = ("frobenius", "spectral", "aol", "schatten")
+Start = Literal["frobenius", "spectral", "aol", "schatten"]
 
 
 class MuonState(NamedTuple):
@@ -55,7 +54,7 @@ def scale_by_muon(
     mu_dtype: Any = None,
     nesterov: bool = True,
     adaptive: bool = False,
-    preconditioning: str = "frobenius",
+    preconditioning: Start = "frobenius",
     weight_dimension_numbers: Structure = None,
     adam_b1: Decay = 0.9,
     adam_b2: Decay = 0.999,
@@ -74,7 +73,7 @@ def scale_by_muon(
       ns_coeffs: ``(a, b, c)``, or one such triple a step.
       ns_steps: steps of the iteration; not read where ``ns_coeffs`` has one triple a step.
       beta: weight of the past in the average of matrices, in [0, 1).
-      eps: added to the norm, and to Adam's root.
+      eps: added to the norm, which ``"schatten"`` and ``"aol"`` do not need, and to Adam's root.
       mu_dtype: dtype of the average; that of the parameters where None.
       nesterov: look one step ahead, in Adam's average too.
       adaptive: multiply the update by its inner product with ``mu_hat``, a dual norm.
@@ -108,7 +107,6 @@ def scale_by_muon(
     Array([[0., 1.],
            [1., 0.]], dtype=float32)
     """
-    check_choice("scale_by_muon: preconditioning", preconditioning, STARTS)
     coefficients = _one_a_step(ns_coeffs, ns_steps)
     mu_weight = trees.average(1, state.mu_weight, beta)
     adam_mu_weight = trees.average(1, state.adam_mu_weight, adam_b1)

@@ -152,6 +152,15 @@ def test_dimension_numbers_may_be_those_of_optax():
     runs.assert_equal(theirs.update(params, theirs.init(params), params), expected)
 
 
+@pytest.mark.parametrize("start", ["aol", "schatten"])
+def test_starts_without_eps_do_not_depend_on_scale(start):
+    init, update = gdjax.scale_by_muon(preconditioning=start)
+    g = jnp.array([[1.0, -2.0, 0.5], [0.25, 1.0, 2.0]])
+    expected, _ = update(g, init(g))
+    small, _ = update(2.0**-30 * g, init(g))
+    np.testing.assert_allclose(small, expected, rtol=1e-6)
+
+
 def test_iterations_do_not_grow_with_depth():
     """Products of matrices: three a step of Newton and Schulz's for each shape, either way up."""
 
