@@ -4,7 +4,7 @@ The mathematics stands with each transformation; every argument that is a number
 schedule. Muon's names, arguments, order and defaults are those of ``optax.contrib``.
 """
 
-from typing import Any, Literal
+from typing import Any
 
 from gdjax.arrangement import MatrixMask
 from gdjax.composition import chain
@@ -21,6 +21,7 @@ from gdjax.transforms import (
     scale_by_soap,
     scale_matrices_by_shape,
 )
+from gdjax.transforms.orthogonalization import Start
 
 NS_COEFFS = {
     "standard": (3.4445, -4.7750, 2.0315),
@@ -47,7 +48,7 @@ def muon(
     *,
     nesterov: bool = True,
     adaptive: bool = False,
-    preconditioning: Literal["frobenius", "spectral", "aol", "schatten"] = "frobenius",
+    preconditioning: Start = "frobenius",
     adam_b1: Decay = 0.9,
     adam_b2: Decay = 0.999,
     adam_eps_root: NonNegative = 0.0,
