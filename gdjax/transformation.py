@@ -68,16 +68,15 @@ class Update(Bound):
                 "that this transformation's init or last update returned"
             )
         count, inner_state = state if self.scheduled else (None, state)
-        if isinstance(inner_state, tuple):  # of which any kind has a method called count
-            kind = _state_type(self.function)
-            needed, there = (getattr(x, "_fields", ()) for x in (kind, inner_state))
-            for field in needed:
-                if field not in there:
-                    raise self._misplaced(inner_state, f"a state without {field}")
-            if needed and len(there) > len(needed):
-                raise self._misplaced(inner_state, f"a state with more than {', '.join(needed)}")
-            if kind is optax.EmptyState and jax.tree.leaves(inner_state):
-                raise self._misplaced(inner_state, "the state of another transformation")
+        kind = _state_type(self.function)
+        needed, there = (getattr(x, "_fields", ()) for x in (kind, inner_state))
+        for field in needed:
+            if field not in there:
+                raise self._misplaced(inner_state, f"a state without {field}")
+        if needed and len(there) > len(needed):
+            raise self._misplaced(inner_state, f"a state with more than {', '.join(needed)}")
+        if kind is optax.EmptyState and jax.tree.leaves(inner_state):
+            raise self._misplaced(inner_state, "the state of another transformation")
         arguments = self.arguments() | at_step(count, self.leaves, trees.compute_dtype(updates))
         try:
             result = self.function(updates, inner_state, params, **arguments, **extra)

@@ -220,16 +220,24 @@ def refuse_complex(what: str, tree: Any) -> None:
 def _compute(leaf: Callable[..., Any], outputs: int, *row: Any) -> tuple:
     try:
         results = leaf(*(jax.tree.map(_widen, x) for x in row))
-    except (TypeError, ValueError) as error:
+    except (AttributeError, LookupError, TypeError, ValueError) as error:
         ours = (InvalidType, InvalidValue, jax.errors.JAXTypeError)  # of tracers, and told well
         if isinstance(error, ours) or jax.tree_util.all_leaves(row):
             raise
-        raise InvalidValue(
-            "the rule does not compute on updates, state and parameters of these shapes: "
-            f"{jax.tree.map(jnp.shape, row)}; pass those of one model. {error}"
-        ) from error
+        raise _misfit(row, str(error)) from error
     results = results if outputs > 1 else (results,)
+    for new, old in zip(results, row, strict=False):
+        shapes = [[jnp.shape(x) for x in jax.tree.leaves(tree)] for tree in (new, old)]
+        if shapes[0] != shapes[1]:
+            raise _misfit(row, "One would change its shape.")
     return tuple(map(_cast_like, results, row[:outputs]))
+
+
+def _misfit(row: tuple, why: str) -> InvalidValue:
+    return InvalidValue(
+        "the rule does not compute on updates, state and parameters of these shapes: "
+        f"{jax.tree.map(jnp.shape, row)}; pass those of one model. {why}"
+    )
 
 
 def _cast_like(new: Any, old: Any) -> Any:

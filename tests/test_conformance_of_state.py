@@ -98,9 +98,18 @@ def test_what_does_not_fit_is_an_error_that_says_so(case: Case):
     Or it does not matter: what holds no array of their shape takes what comes.
     """
     pair, params = case.make(), runs.cast(runs.TWO_LEAVES, float)
-    state = jax.eval_shape(pair.init, params)
     w, b = params["w"], params["b"]
-    for updates in ({"w": w, "c": b}, {"w": w.T, "b": b}):
+    row = {"w": w[:1], "b": b}
+    misfits = [
+        (params, {"w": w, "c": b}),
+        (params, {"w": w.T, "b": b}),
+        (params, row),
+        (row, params),
+        (params, w),
+        (None, params),
+    ]
+    for started, updates in misfits:
+        state = None if started is None else jax.eval_shape(pair.init, started)
         for beside in (updates, params):
 
             def update(updates: Any, state: Any, beside: Any) -> Any:

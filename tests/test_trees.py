@@ -1,3 +1,5 @@
+from typing import Any
+
 import chex
 import jax
 import jax.numpy as jnp
@@ -81,6 +83,16 @@ def test_map_leaves_shows_both_shapes_that_differ(shape):
         trees.map_leaves(lambda g, m: (g, m), {"w": jnp.ones(2)}, {"w": jnp.ones(shape)})
     assert "{'w': (2,)}" in str(error.value)
     assert str({"w": shape}) in str(error.value)
+
+
+def test_map_leaves_refuses_what_would_change_the_shape_of_a_tree_that_hangs_at_a_leaf():
+    def leaf(g: Any, pair: tuple) -> tuple:
+        return g, (pair[0] + g, pair[1])
+
+    with pytest.raises(
+        InvalidValue, match=r"\(\(3,\), \(\(1,\), \(2,\)\)\); pass those of one model"
+    ):
+        trees.map_leaves(leaf, {"w": jnp.ones(3)}, {"w": (jnp.ones(1), jnp.ones(2))})
 
 
 def test_map_leaves_says_that_params_are_missing():

@@ -4,6 +4,7 @@ What is masked out is an ``optax.MaskedNode``, a node without leaves, in what th
 transformation sees and so in its state: it spends no memory there.
 """
 
+import dataclasses
 from collections.abc import Hashable, Mapping
 from typing import Any
 
@@ -12,8 +13,8 @@ import numpy as np
 import optax
 
 from gdjax import subtrees, trees
+from gdjax.binding import Frozen, as_structure
 from gdjax.errors import InvalidType, InvalidValue, nearest
-from gdjax.ranges import Structure
 from gdjax.transformation import GradientTransformation, Inner, as_pair, transformation
 
 
@@ -129,34 +130,13 @@ def partition(
             f"whole numbers, got {transforms!r}"
         )
     pairs = {k: as_pair(f"partition: transforms[{k!r}]", t) for k, t in transforms.items()}
-    known, flag = tuple(sorted(pairs, key=str)), mask_compatible_extra_args
-    return _partition({k: _labelled(t, k, known, param_labels, flag) for k, t in pairs.items()})
-
-
-def _init_labelled(
-    params: Any, inner: Any, label: Hashable, known: tuple, param_labels: Any
-) -> optax.MaskedState:
-    if _is_placeholder(params):
-        return optax.MaskedState(inner(params))
-    return optax.MaskedState(inner(_hide(_has(label, known, param_labels, params), params)))
-
-
-@transformation(init=_init_labelled)
-def _labelled(
-    updates: Any,
-    state: optax.MaskedState,
-    params: Any,
-    inner: Inner,
-    label: Structure,
-    known: Structure,
-    param_labels: Structure,
-    mask_compatible_extra_args: bool,
-    **extra: Any,
-) -> tuple[Any, optax.MaskedState]:
-    chosen = _has(label, known, param_labels, updates if params is None else params)
-    if mask_compatible_extra_args:
-        extra = _hide_alike(chosen, updates, extra)
-    return _update_chosen(chosen, inner, updates, state, params, extra)
+    labels, known = as_structure("partition", "param_labels", param_labels), tuple(pairs)
+    return _partition(
+        {
+            label: masked(pair, LabelMask(label, known, labels), mask_compatible_extra_args)
+            for label, pair in pairs.items()
+        }
+    )
 
 
 def _init_partition(params: Any, transforms: Any) -> optax.PartitionState:
@@ -167,10 +147,39 @@ def _init_partition(params: Any, transforms: Any) -> optax.PartitionState:
 def _partition(
     updates: Any, state: optax.PartitionState, params: Any, transforms: Inner, **extra: Any
 ) -> tuple[Any, optax.PartitionState]:
+    held = state.inner_states
+    if not isinstance(held, Mapping) or held.keys() != transforms.keys():
+        raise InvalidValue(
+            f"partition of {_listed(transforms)} got a state of {_listed(held)}; pass the state "
+            "that this partition's init or last update returned"
+        )
     inner_states = {}
     for label, update in transforms.items():
-        updates, inner_states[label] = update(updates, state.inner_states[label], params, **extra)
+        updates, inner_states[label] = update(updates, held[label], params, **extra)
     return updates, optax.PartitionState(inner_states)
+
+
+@dataclasses.dataclass(frozen=True)
+class LabelMask:
+    """A mask of the parameters that have a label.
+
+    A function of the parameters that is equal to another of the same labels, as structure must be.
+    """
+
+    label: Hashable
+    known: tuple[Hashable, ...] = dataclasses.field(repr=False)  # have a transformation
+    param_labels: Hashable = dataclasses.field(repr=False)  # labels, Frozen, or a function to them
+
+    def __call__(self, params: Any) -> Any:
+        """A tree of bools."""
+        labels = self.param_labels
+        labels = subtrees.evaluate(labels.thaw() if isinstance(labels, Frozen) else labels, params)
+        for other in jax.tree.leaves(labels):
+            if other not in self.known:
+                names = nearest(str(other), map(str, self.known))
+                raise InvalidValue(f"partition: label {other!r} has no transformation: {names}")
+        subtrees.map_prefix("param_labels", lambda *_: None, labels, params)
+        return jax.tree.map(lambda other: other == self.label, labels)
 
 
 def _update_chosen(
@@ -210,17 +219,8 @@ def _bools(mask: Any, params: Any) -> Any:
     return mask
 
 
-def _has(label: Hashable, known: tuple, param_labels: Any, params: Any) -> Any:
-    """Mask of the parameters that have a label."""
-    labels = subtrees.evaluate(param_labels, params)
-    for other in jax.tree.leaves(labels):
-        if other not in known:
-            names = list(map(str, known))
-            raise InvalidValue(
-                f"partition: label {other!r} has no transformation: {nearest(str(other), names)}"
-            )
-    subtrees.map_prefix("param_labels", lambda *_: None, labels, params)
-    return jax.tree.map(lambda other: other == label, labels)
+def _listed(by_label: Any) -> str:
+    return ", ".join(map(str, by_label)) if isinstance(by_label, Mapping) else repr(by_label)
 
 
 def _is_placeholder(params: Any) -> bool:

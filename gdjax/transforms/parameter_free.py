@@ -68,17 +68,16 @@ class ScaleByDistanceOverGradientsState(NamedTuple):
 
 
 class _Trip(NamedTuple):
-    """What the state holds for one array."""
+    """What the state holds for one array beside where it started."""
 
     max_dist: Any
     grad_sum_of_squares: Any
-    init_params: Any
 
 
 def _first_distances(
     params: Any, reps_rel: Any, param_dtype: Any
 ) -> ScaleByDistanceOverGradientsState:
-    def start(p: Any) -> _Trip:
+    def copy(p: Any) -> jax.Array:
         dtype = jnp.dtype(param_dtype)
         if jnp.iscomplexobj(p):
             if dtype.itemsize < 4:
@@ -86,11 +85,15 @@ def _first_distances(
                     f"complex parameters do not fit param_dtype {dtype}; choose float32 or float64"
                 )
             dtype = jnp.promote_types(dtype, jnp.complex64)
+        return jnp.array(p, dtype)
+
+    def start(p: Any) -> _Trip:
         distance = reps_rel * (1 + trees.global_norm(p))
         distance = distance.astype(trees.compute_dtype(p))
-        return _Trip(distance, jnp.zeros_like(distance), jnp.array(p, dtype))  # a copy
+        return _Trip(distance, jnp.zeros_like(distance))
 
-    return ScaleByDistanceOverGradientsState(*subtrees.unpack(_Trip, jax.tree.map(start, params)))
+    distances, squares = subtrees.unpack(_Trip, jax.tree.map(start, params))
+    return ScaleByDistanceOverGradientsState(distances, squares, jax.tree.map(copy, params))
 
 
 @transformation(init=_first_distances)
@@ -134,13 +137,14 @@ def scale_by_distance_over_gradients(
     Array([1.2, 1.6], dtype=float32)
     """
 
-    def leaf(g: Any, trip: _Trip, p: Any) -> tuple:
-        distance = jnp.maximum(trip.max_dist, trees.global_norm(p - trip.init_params))
+    def leaf(g: Any, trip: _Trip, start: Any, p: Any) -> tuple:
+        distance = jnp.maximum(trip.max_dist, trees.global_norm(p - start))
         squares = trip.grad_sum_of_squares + jnp.sum(trees.abs_sq(g))
         root = trees.sqrt(jnp.where(squares > 0, squares + eps, 1))
         u = g * (global_scale * distance / root)
-        return u, trip._replace(max_dist=distance, grad_sum_of_squares=squares)
+        return u, _Trip(distance, squares)
 
-    trips = subtrees.pack(_Trip, *state)
-    updates, trips = trees.map_leaves(leaf, updates, trips, given=(params,))
-    return updates, ScaleByDistanceOverGradientsState(*subtrees.unpack(_Trip, trips))
+    trips = subtrees.pack(_Trip, state.max_dist, state.grad_sum_of_squares)
+    updates, trips = trees.map_leaves(leaf, updates, trips, given=(state.init_params, params))
+    distances, squares = subtrees.unpack(_Trip, trips)
+    return updates, ScaleByDistanceOverGradientsState(distances, squares, state.init_params)

@@ -120,9 +120,15 @@ def schedule_free(
 def schedule_free_eval_params(state: Any, params: Any) -> Any:
     """The parameters to evaluate: ``x = (params - (1 - b1) * z) / b1``.
 
+    Those that a mask or a partition keeps from it are evaluated as they are.
+
     Args:
       state: of :func:`schedule_free`, or of a chain or a combinator around it.
       params: the parameters at which gradients are taken.
     """
     own = subtrees.find(optax.contrib.ScheduleFreeState, state)
-    return trees.map_leaves(lambda y, z: (y - (1 - own.b1) * z) / own.b1, params, given=(own.z,))
+
+    def leaf(y: Any, z: Any) -> Any:
+        return y if isinstance(z, optax.MaskedNode) else (y - (1 - own.b1) * z) / own.b1
+
+    return trees.map_leaves(leaf, params, given=(own.z,))

@@ -137,6 +137,22 @@ def test_evaluation_agrees_with_optax():
     np.testing.assert_allclose(found, expected, rtol=1e-4)
 
 
+def test_evaluation_leaves_alone_what_is_masked():
+    pair = gdjax.schedule_free(gdjax.sgd(1.0), 1.0, 0.5)
+    both = gdjax.masked(pair, {"averaged": True, "plain": False})
+    alone, run_state = jnp.zeros(1), pair.init(jnp.zeros(1))
+    params = {"averaged": alone, "plain": alone}
+    both_state, gradients = both.init(params), {"averaged": -jnp.ones(1), "plain": jnp.ones(1)}
+    for _ in range(3):
+        updates, run_state = pair.update(-jnp.ones(1), run_state, alone)
+        alone = gdjax.apply_updates(alone, updates)
+        updates, both_state = both.update(gradients, both_state, params)
+        params = gdjax.apply_updates(params, updates)
+    found = gdjax.schedule_free_eval_params(both_state, params)
+    assert found["plain"].tolist() == [3.0]
+    assert found["averaged"] == gdjax.schedule_free_eval_params(run_state, alone) == 2.0
+
+
 def test_schedule_free_needs_the_parameters():
     pair = gdjax.schedule_free(gdjax.sgd(1.0), 1.0)
     with pytest.raises(gdjax.InvalidValue, match="reads the parameters: call update"):
