@@ -75,7 +75,8 @@ class Update(Bound):
                 raise self._misplaced(inner_state, f"a state without {field}")
         if needed and len(there) > len(needed):
             raise self._misplaced(inner_state, f"a state with more than {', '.join(needed)}")
-        if kind is optax.EmptyState and jax.tree.leaves(inner_state):
+        is_tuple = isinstance(inner_state, tuple)  # Optax's tests pass other things for no state
+        if kind is optax.EmptyState and is_tuple and jax.tree.leaves(inner_state):
             raise self._misplaced(inner_state, "the state of another transformation")
         arguments = self.arguments() | at_step(count, self.leaves, trees.compute_dtype(updates))
         try:

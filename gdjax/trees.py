@@ -45,8 +45,8 @@ def map_leaves(leaf: Callable[..., Any], *trees: Any, given: tuple[Any, ...] = (
       given: trees that are only read.
 
     Returns:
-      The new trees, as a tuple; the new tree itself where there is one. Leaves keep shape and
-      dtype.
+      The new trees, as a tuple, whose leaves keep shape and dtype; the new tree itself where
+      there is one, whose leaves keep their dtype.
 
     Raises:
       InvalidValue: structures or shapes differ; the message shows both.
@@ -225,12 +225,16 @@ def _compute(leaf: Callable[..., Any], outputs: int, *row: Any) -> tuple:
         if isinstance(error, ours) or jax.tree_util.all_leaves(row):
             raise
         raise _misfit(row, str(error)) from error
-    results = results if outputs > 1 else (results,)
+    if outputs == 1:
+        return (_cast_like(results, row[0]),)
     for new, old in zip(results, row, strict=False):
-        shapes = [[jnp.shape(x) for x in jax.tree.leaves(tree)] for tree in (new, old)]
-        if shapes[0] != shapes[1]:
+        if _shapes(new) != _shapes(old):
             raise _misfit(row, "One would change its shape.")
     return tuple(map(_cast_like, results, row[:outputs]))
+
+
+def _shapes(tree: Any) -> list[tuple[int, ...]]:
+    return [jnp.shape(x) for x in jax.tree.leaves(tree)]
 
 
 def _misfit(row: tuple, why: str) -> InvalidValue:
