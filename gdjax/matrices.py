@@ -9,7 +9,7 @@ in which nothing has happened.
 import functools
 import math
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Sequence
 from typing import Any
 
 import jax
@@ -21,7 +21,9 @@ from gdjax import trees
 matmul = functools.partial(jnp.matmul, precision="highest")
 
 
-def map_matrices(function: Callable[..., Any], *tables: Any, outputs: int = 1) -> Any:
+def map_matrices(
+    function: Callable[..., Any], *tables: Any, outputs: int = 1, decomposes: bool = False
+) -> Any:
     """Apply ``function`` once to all matrices of one shape, stacked, wherever they stand.
 
     The program holds ``function`` once for each shape of matrix, not for each leaf, so that
@@ -32,6 +34,8 @@ def map_matrices(function: Callable[..., Any], *tables: Any, outputs: int = 1) -
       *tables: trees of one structure whose leaves are matrices, with any axes before the last
         two, the same in all trees.
       outputs: how many stacks ``function`` returns.
+      decomposes: whether it decomposes matrices. On a CPU LAPACK does, and compiling a call of it
+        takes less time than taking a stack apart: there each leaf is a stack of its own.
 
     Returns:
       A tree, or a tuple of as many as ``outputs``, with the axes before as they were.
@@ -40,19 +44,34 @@ def map_matrices(function: Callable[..., Any], *tables: Any, outputs: int = 1) -
     (3, 1, 2)
     """
     leaves, treedef = jax.tree.flatten(tables[0])
-    columns = [leaves, *(treedef.flatten_up_to(tree) for tree in tables[1:])]
-    groups = defaultdict(list)
-    for i, row in enumerate(zip(*columns, strict=True)):
-        groups[tuple((x.shape[-2:], x.dtype) for x in row)].append(i)
-    results = [[None] * len(leaves) for _ in range(outputs)]
-    for members in groups.values():
-        stacks = function(*(_stack([column[i] for i in members]) for column in columns))
-        lead = [leaves[i].shape[:-2] for i in members]
-        for result, stack in zip(results, stacks if outputs > 1 else (stacks,), strict=True):
-            for i, part in zip(members, _unstack(stack, lead), strict=True):
-                result[i] = part
-    trees = tuple(treedef.unflatten(result) for result in results)
+    rows = list(zip(leaves, *(treedef.flatten_up_to(tree) for tree in tables[1:]), strict=True))
+    shapes = [tuple((x.shape[-2:], x.dtype) for x in row) for row in rows]
+    together = functools.partial(_map_stacks, function, outputs, shapes)
+    if decomposes:
+        alone = functools.partial(_map_stacks, function, outputs, range(len(rows)))
+        results = jax.lax.platform_dependent(rows, cpu=alone, default=together)
+    else:
+        results = together(rows)
+    trees = tuple(treedef.unflatten(row[i] for row in results) for i in range(outputs))
     return trees if outputs > 1 else trees[0]
+
+
+def _map_stacks(
+    function: Callable[..., Any], outputs: int, keys: Iterable[Hashable], rows: list
+) -> list[tuple]:
+    """``function`` of the stacks of all rows that have the same key; its outputs for each row."""
+    groups = defaultdict(list)
+    for i, key in enumerate(keys):
+        groups[key].append(i)
+    results = [()] * len(rows)
+    for members in groups.values():
+        columns = zip(*(rows[i] for i in members), strict=True)
+        stacks = function(*map(_stack, columns))
+        lead = [rows[i][0].shape[:-2] for i in members]
+        parts = [_unstack(stack, lead) for stack in (stacks if outputs > 1 else (stacks,))]
+        for i, row in zip(members, zip(*parts, strict=True), strict=True):
+            results[i] = row
+    return results
 
 
 def _stack(matrices: Sequence[jax.Array]) -> jax.Array:
@@ -68,6 +87,43 @@ def _unstack(stack: jax.Array, lead: Sequence[tuple[int, ...]]) -> list[jax.Arra
         parts.append(part.reshape(*shape, *stack.shape[1:]))
         start = end
     return parts
+
+
+def _one_at_a_time(decompose: Callable[[jax.Array], Any]) -> Callable[[jax.Array], Any]:
+    """A decomposition of stacks of matrices that on a CPU calls LAPACK for one matrix at a time.
+
+    In jaxlib 0.10 a call for several of them waits for threads that other such calls may hold: of
+    as many stacks as threads, or of stacks that ``jax.vmap`` made, the program never ends.
+    """
+
+    @jax.custom_batching.custom_vmap
+    def one_at_a_time(matrix: jax.Array) -> Any:
+        stack = matrix.reshape(-1, *matrix.shape[-2:])
+        if len(stack) == 1:
+            return decompose(matrix)
+        results = jax.lax.platform_dependent(
+            stack, cpu=functools.partial(jax.lax.map, decompose), default=decompose
+        )
+        return jax.tree.map(lambda x: x.reshape(*matrix.shape[:-2], *x.shape[1:]), results)
+
+    @one_at_a_time.def_vmap
+    def _(axis_size: int, in_batched: list[bool], matrix: jax.Array) -> tuple:
+        del axis_size, in_batched  # there is one argument, or this would not be called
+        results = one_at_a_time(matrix)
+        return results, jax.tree.map(lambda _: True, results)
+
+    decomposition = jax.custom_jvp(one_at_a_time)
+
+    @decomposition.defjvp
+    def _(primals: tuple, tangents: tuple) -> tuple:
+        return jax.jvp(decompose, primals, tangents)  # JAX has it wrong where both stand in vmap
+
+    return decomposition
+
+
+_eigh = _one_at_a_time(lambda x: tuple(jnp.linalg.eigh(x)))
+_qr = _one_at_a_time(lambda x: tuple(jnp.linalg.qr(x)))
+_singular_values = _one_at_a_time(functools.partial(jnp.linalg.svd, compute_uv=False))
 
 
 def dagger(x: jax.Array) -> jax.Array:
@@ -109,7 +165,7 @@ def ridged_power(matrix: jax.Array, exponent: Any, ridge: Any) -> jax.Array:
 
 def _ridged_power(matrix: jax.Array, exponent: Any, ridge: Any) -> tuple:
     """The power, the eigenvalues with the ridge, and the eigenvectors."""
-    values, vectors = jnp.linalg.eigh(matrix)
+    values, vectors = _eigh(matrix)
     values = jnp.maximum(values, 0) + ridge * _mean_eigenvalue(matrix)[..., 0]
     powers = _power(values, _per_value(exponent))
     return matmul(vectors * powers[..., None, :], dagger(vectors)), values, vectors
@@ -179,12 +235,12 @@ def eigenbasis(matrix: jax.Array) -> jax.Array:
     >>> abs(eigenbasis(jnp.diag(jnp.array([1.0, 4.0])))).tolist()
     [[0.0, 1.0], [1.0, 0.0]]
     """
-    return jnp.linalg.eigh(matrix)[1][..., ::-1]
+    return _eigh(matrix)[1][..., ::-1]
 
 
 @eigenbasis.defjvp
 def _eigenbasis_jvp(primals: tuple, tangents: tuple) -> tuple[jax.Array, jax.Array]:
-    values, vectors = jnp.linalg.eigh(primals[0])
+    values, vectors = _eigh(primals[0])
     values, vectors = values[..., ::-1], vectors[..., ::-1]
     inside = matmul(dagger(vectors), matmul(tangents[0], vectors))
     gaps = values[..., None, :] - values[..., :, None]
@@ -206,12 +262,12 @@ def orthonormalize(matrix: jax.Array) -> jax.Array:
     Where columns depend on those before them, the rest of the basis is arbitrary; the
     derivative among them is taken as 0.
     """
-    return jnp.linalg.qr(matrix)[0]
+    return _qr(matrix)[0]
 
 
 @orthonormalize.defjvp
 def _orthonormalize_jvp(primals: tuple, tangents: tuple) -> tuple[jax.Array, jax.Array]:
-    q, r = jnp.linalg.qr(primals[0])
+    q, r = _qr(primals[0])
     diagonal = jnp.diagonal(r, axis1=-2, axis2=-1)
     independent = jnp.abs(diagonal) > _rounding(jnp.abs(diagonal))[..., None]
     r = r + jnp.where(independent, 0, 1 - diagonal)[..., None, :] * _identity_like(r)
@@ -280,7 +336,7 @@ def _inverse_root(x: jax.Array) -> jax.Array:
 @jax.custom_jvp
 def _spectral_norm(x: jax.Array) -> jax.Array:
     """The largest singular value, ``[..., 1, 1]``."""
-    return jnp.linalg.svd(x, compute_uv=False)[..., :1, None]
+    return _singular_values(x)[..., :1, None]
 
 
 @_spectral_norm.defjvp

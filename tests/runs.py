@@ -1,6 +1,7 @@
 """Small runs that the laws compare: what a transformation or a schedule does, as arrays."""
 
 import functools
+from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -191,3 +192,23 @@ def assert_equal(actual: Any, expected: Any) -> None:
     for a, b in zip(jax.tree.leaves(actual), jax.tree.leaves(expected), strict=True):
         assert a.dtype == b.dtype
         assert np.asarray(a).tobytes() == np.asarray(b).tobytes(), f"{a} is not {b}"
+
+
+def count_in_program(name: str, function: Callable[..., Any], *args: Any) -> int:
+    """How often a primitive stands in the program that an accelerator gets."""
+
+    def count(jaxpr: Any) -> int:
+        total = 0
+        for equation in jaxpr.eqns:
+            inside = jax.tree.leaves(list(equation.params.values()), is_leaf=_holds_equations)
+            inside = [x for x in inside if _holds_equations(x)]
+            if equation.params.get("branches_platforms"):
+                inside = inside[-1:]  # that of any platform but those named before
+            total += (equation.primitive.name == name) + sum(map(count, inside))
+        return total
+
+    return count(jax.make_jaxpr(function)(*args))
+
+
+def _holds_equations(x: Any) -> bool:
+    return hasattr(x, "eqns")

@@ -1,3 +1,5 @@
+import re
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -116,6 +118,35 @@ def test_map_matrices_calls_once_a_shape_and_keeps_places():
     runs.assert_close(
         sums, jax.tree.map(lambda x: 1 + x.sum((-1, -2), keepdims=True), tree), rtol=1e-6
     )
+
+
+@pytest.mark.parametrize(
+    "function", [matrices.eigenbasis, matrices.orthonormalize, matrices._spectral_norm]
+)
+def test_lapack_gets_one_matrix_at_a_time(function):
+    """Calls for more of them, made by ``vmap`` most often, can wait for each other forever."""
+    random = np.random.default_rng(0)
+    stacks = jnp.asarray(random.standard_normal((2, 3, 5, 4, 4)), jnp.float32)
+    stacks = stacks @ stacks.mT
+    many = jax.jit(jax.vmap(jax.vmap(function)))
+    program = many.lower(stacks).as_text()
+    calls = [line for line in program.splitlines() if "custom_call @lapack" in line]
+    assert calls
+    assert all(re.search(r": \(tensor<4x4xf32>", line) for line in calls)
+    expected = [[[function(x) for x in stack] for stack in stacks_] for stacks_ in stacks]
+    runs.assert_close(many(stacks), jnp.array(expected), rtol=1e-5, atol=1e-6)
+
+
+def test_second_derivatives_of_a_power():
+    with runs.enable_x64(True):
+        a = jnp.asarray(semidefinite([4.0, 1.0, 0.5]))
+
+        def trace(x):
+            return jnp.trace(matrices.ridged_power(x, -1.0, 0.0))
+
+        along = jax.vmap(jax.hessian(lambda t, b: trace(b + t * b)), (None, 0))  # trace(1/b)/(1+t)
+        expected = [2 * trace(a), 2 * trace(2 * a)]
+        np.testing.assert_allclose(along(0.0, jnp.stack([a, 2 * a])), expected, rtol=1e-10)
 
 
 @pytest.mark.parametrize("axis", [0, 1, 2])

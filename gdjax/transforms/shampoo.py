@@ -70,9 +70,9 @@ def scale_by_shampoo(
     ``u = L**(-1/4) mu R**(-1/4)``.
 
     The roots are computed at the first step, at every ``precondition_frequency``-th after it, and
-    when an array gets its first gradient that is not 0: of all arrays together, one
-    eigendecomposition for each size of axis. Under ``jax.vmap``
-    over this transformation they are computed at each step, and used when due.
+    when an array gets its first gradient that is not 0: of all arrays together, on accelerators
+    one eigendecomposition for each size of axis. Under ``jax.vmap`` over this transformation they
+    are computed at each step, and used when due.
 
     Args:
       b1: weight of the past in the average, in [0, 1).
@@ -167,6 +167,7 @@ def _inverse_roots(statistics: Any, eps: Any, arrays: Any) -> Any:
         lambda s, e: matrices.ridged_power(s, e.astype(jnp.finfo(s.dtype).dtype), eps),
         {i: s for i, (s, _) in full.items()},
         {i: e for i, (_, e) in full.items()},
+        decomposes=True,
     )
     return treedef.unflatten(
         roots[i] if i in roots else matrices.ridged_power_of_diagonal(s, e, eps)

@@ -77,8 +77,8 @@ def scale_by_soap(
     is not seen in them, where it would be diagonal, its other elements rounding errors that Adam
     divides by their own size. After every ``precondition_frequency``-th step the bases take one
     step of orthogonal iteration, columns and ``nu`` sorted by eigenvalue before: of all arrays
-    together, one QR for each size of axis. Under ``jax.vmap`` over this transformation both
-    decompositions are computed at each step, and used when due.
+    together, on accelerators one QR for each size of axis. Under ``jax.vmap`` over this
+    transformation both decompositions are computed at each step, and used when due.
 
     With ``kl_ridge`` it is KL-SOAP: the statistics are those whose Kronecker product is nearest
     to the second moments of ``g`` in Kullback and Leibler's divergence, so that of each axis is
@@ -154,7 +154,7 @@ def scale_by_soap(
     bases, nu = jax.lax.switch(
         jnp.where(first, 0, jnp.where(due, 1, 2)),
         (
-            lambda: (matrices.map_matrices(matrices.eigenbasis, statistics), nu),
+            lambda: (matrices.map_matrices(matrices.eigenbasis, statistics, decomposes=True), nu),
             lambda: _refine(statistics, state.bases, nu),
             lambda: (state.bases, nu),
         ),
@@ -193,7 +193,9 @@ def _second_moment(g: jax.Array, axis: int, whitenings: dict[int, jax.Array]) ->
 
 def _refine(statistics: Any, bases: Any, nu: Any) -> tuple:
     """The bases after one step of orthogonal iteration, and ``nu`` with their columns sorted."""
-    bases, orders = matrices.map_matrices(matrices.refine_basis, statistics, bases, outputs=2)
+    bases, orders = matrices.map_matrices(
+        matrices.refine_basis, statistics, bases, outputs=2, decomposes=True
+    )
 
     def leaf(v: jax.Array, orders: dict[int, jax.Array]) -> jax.Array:
         for axis, order in orders.items():
