@@ -14,7 +14,7 @@ import pytest
 
 import gdjax
 from gdjax.transforms import CorrectByMarsState, ScaleByShampooState
-from tests.runs import enable_x64
+from tests.runs import enable_x64, jit
 from tests.trajectories import pytorch_optimizer as theirs
 
 STORED = json.loads(theirs.DATA.read_text())["calls"]
@@ -111,6 +111,26 @@ def grafted_shampoo():
     )
 
 
+def adam_grafted_shampoo():
+    """Shampoo with Adam's norms, so that no scale of the roots is left.
+
+    Roots are computed at the first step and when the steps are a multiple of 3: a frequency of 1
+    where they are, and at other steps one that is not reached. One of three axes rests.
+    """
+    scaling = gdjax.scale_by_shampoo(
+        0.8,
+        0.9,
+        eps=0.0,
+        precondition_frequency=lambda count: jnp.where((count + 1) % 3 == 0, 1, theirs.STEPS),
+    )
+    grafted = with_ridge(gdjax.graft(scaling, gdjax.scale_by_adam(0.8, 0.95, 1e-3)), 1e-3)
+    labels = {name: len(shape) < 3 for name, shape in theirs.SHAPES.items()}
+    optimizer = gdjax.chain(
+        grafted, gdjax.add_decayed_weights(0.5), gdjax.scale_by_learning_rate(0.1)
+    )
+    return gdjax.partition({1: optimizer, 0: gdjax.set_to_zero()}, labels)
+
+
 def mars(optimizer):
     """With 0 for the gradient before the first; the norm of each array by itself is bounded.
 
@@ -129,6 +149,7 @@ OURS = {
     "shampoo": lambda: shampoo(1, 1e-3),
     "shampoo_of_old_roots": lambda: shampoo(3, 1.0, weight_decay=0.5),
     "grafted_shampoo": grafted_shampoo,
+    "adam_grafted_shampoo": adam_grafted_shampoo,
     "mars_adamw": lambda: mars(
         gdjax.mars_adamw(0.1, 0.8, 0.9, before_debiasing(1e-3, 0.9), 0.5, gamma=0.1)
     ),
@@ -168,20 +189,31 @@ OURS = {
     ),
     "ademamix": lambda: gdjax.ademamix(0.1, 0.8, 0.9, 0.95, 3.0, 1e-3, weight_decay=0.5),
     "adan": lambda: gdjax.adan(0.1, 0.8, 0.7, 0.9, 1e-3, 0.0, 0.5),
+    "asam": lambda: gdjax.asam(gdjax.sgd(0.1, 0.5), rho=0.5, eta=0.0),
 }
 
 
 def trajectory(optimizer):
-    """All parameters after each step."""
-    params = jax.tree.map(jnp.asarray, theirs.START)
-    state, seen = optimizer.init(params), []
-    update = jax.jit(optimizer.update)
-    for step in range(theirs.STEPS):
-        gradients = theirs.split(theirs.gradient(jnp.asarray(theirs.numbers(params)), step))
-        updates, state = update(gradients, state, params)
+    """All parameters after each step, in one program."""
+    optimizer = optax.with_extra_args_support(optimizer)
+
+    def vector(params):
+        return jnp.concatenate([jnp.ravel(params[name]) for name in theirs.SHAPES])
+
+    def step(carry, target):
+        def grad_fn(params):
+            return theirs.split(theirs.gradient(vector(params), target))
+
+        params, state = carry
+        updates, state = optimizer.update(grad_fn(params), state, params, grad_fn=grad_fn)
         params = optax.apply_updates(params, updates)
-        seen.append(theirs.numbers(params))
-    return np.array(seen)
+        return (params, state), vector(params)
+
+    def run():
+        params = jax.tree.map(jnp.asarray, theirs.START)
+        return jax.lax.scan(step, (params, optimizer.init(params)), theirs.TARGETS)[1]
+
+    return np.asarray(jit(run)())
 
 
 def moves(seen):
@@ -195,7 +227,7 @@ def test_all_that_is_stored_is_compared():
 
 
 def test_a_trajectory_moves():
-    """What does not move would agree with anything; SOAP and ADOPT only begin at the second step."""
+    """What does not move would agree with anything; SOAP and ADOPT begin at the second step."""
     for call, seen in STORED.items():
         largest = np.abs(moves(np.array(seen))).max(axis=1)
         assert (largest[1:] > 1e-3).all(), call

@@ -9,6 +9,7 @@ float64. In a virtual environment of its own, from the root of the repository:
 The tests need only the data.
 """
 
+import functools
 import importlib.metadata
 import json
 import pathlib
@@ -34,6 +35,9 @@ CALLS = {
     "graft_type=3, diagonal_eps=1e-3, preconditioning_compute_steps=3, "
     "start_preconditioning_step=1, shape_interpretation=False, use_svd=True, weight_decay=0.5, "
     "decoupled_weight_decay=True)",
+    "adam_grafted_shampoo": "DASH(matrices, lr=0.1, betas=(0.8, 0.9), grafting_beta=0.95, "
+    "precondition_frequency=3, inverse_root_method='eigh', eps=1e-3, matrix_eps=1e-300, "
+    "weight_decay=0.5)",
     "mars_adamw": "MARS(params, lr=0.1, betas=(0.8, 0.9), gamma=0.1, eps=1e-3, weight_decay=0.5, "
     "optimize_1d=True)",
     "cautious_mars": "MARS(params, lr=0.1, betas=(0.8, 0.9), gamma=0.1, eps=1e-3, "
@@ -52,6 +56,7 @@ CALLS = {
     "weight_decay=0.5, weight_decouple=True)",
     "adan": "Adan(params, lr=0.1, betas=(0.8, 0.7, 0.9), eps=1e-3, weight_decay=0.5, "
     "weight_decouple=True)",
+    "asam": "SAM(params, torch.optim.SGD, rho=0.5, adaptive=True, lr=0.1, momentum=0.5)",
 }
 
 STEPS = 12
@@ -75,9 +80,9 @@ def split(vector: Any) -> dict[str, Any]:
 START = split(np.sin(1 + np.arange(SIZE, dtype=float)))
 
 
-def gradient(vector: Any, step: int) -> Any:
+def gradient(vector: Any, target: Any) -> Any:
     """Of ``|MIX @ x - target|**2 / 2 + sum(x**4) / 4``, with any library's arrays."""
-    return MIX.T @ (MIX @ vector - TARGETS[step]) + vector**3
+    return MIX.T @ (MIX @ vector - target) + vector**3
 
 
 def numbers(params: dict[str, Any]) -> np.ndarray:
@@ -91,28 +96,45 @@ def trajectory(call: str) -> list[list[float]]:
     import torch
 
     class Float64Only(torch.overrides.TorchFunctionMode):
-        """SOAP rounds what it factorizes to float32; here it keeps all digits."""
+        """SOAP factorizes in float32, and SAM has its norm in it; here they keep all digits."""
 
         def __torch_function__(self, func, types, args=(), kwargs=None):
-            if func is torch.Tensor.to and args[1:] == (torch.float32,):
+            if func is torch.Tensor.float or any(x is torch.float32 for x in args):
                 return args[0]
             return func(*args, **(kwargs or {}))
 
     torch.set_default_dtype(torch.float64)
-    params = {name: torch.nn.Parameter(torch.tensor(value)) for name, value in START.items()}
-    optimizer = eval(call, vars(pytorch_optimizer) | {"params": list(params.values())})
+    tensors = {name: torch.nn.Parameter(torch.tensor(value)) for name, value in START.items()}
+    groups = {
+        "params": list(tensors.values()),
+        "matrices": [x for x in tensors.values() if x.ndim < 3],  # and vectors
+    }
+    optimizer = eval(call, vars(pytorch_optimizer) | {"torch": torch} | groups)
+    group = optimizer.param_groups[0]
+
+    def values():
+        return numbers({name: x.detach().numpy() for name, x in tensors.items()})
+
+    def differentiate(target):
+        for name, g in split(gradient(values(), target)).items():
+            tensors[name].grad = torch.tensor(g)
+
     # Its Shampoo computes roots at each n-th step; it counts from where the first step is one.
-    period = getattr(optimizer, "preconditioning_compute_steps", 1)
-    if period > 1:
-        optimizer.param_groups[0]["step"] = period - 1
+    if "preconditioning_compute_steps=" in call:
+        group["step"] = optimizer.preconditioning_compute_steps - 1
+    # The statistics of DASH begin at 0, without an inverse; here as those of its Shampoo do.
+    if call.startswith("DASH"):
+        differentiate(TARGETS[0])
+        optimizer.init_group(group)
+        for block in (block for x in groups["matrices"] for block in optimizer.state[x]["blocks"]):
+            for statistic in block["statistics"]:
+                statistic.add_(1e-3 * torch.eye(statistic.shape[-1]))
     seen = []
-    for step in range(STEPS):
-        values = {name: p.detach().numpy() for name, p in params.items()}
-        for name, g in split(gradient(numbers(values), step)).items():
-            params[name].grad = torch.tensor(g)
+    for target in TARGETS:
+        differentiate(target)
         with Float64Only():
-            optimizer.step()
-        seen.append(numbers({name: p.detach().numpy() for name, p in params.items()}).tolist())
+            optimizer.step(functools.partial(differentiate, target))
+        seen.append(values().tolist())
     return seen
 
 
