@@ -20,7 +20,7 @@ import numpy as np
 DATA = pathlib.Path(__file__).with_suffix(".json")
 PACKAGES = ("torch", "pytorch-optimizer")
 
-# Names of what a call is compared with; the arguments are none of the defaults where it can be.
+# By the name under which the tests have what takes the same steps. Few arguments are defaults.
 CALLS = {
     "soap": "SOAP(params, lr=0.1, betas=(0.8, 0.9), shampoo_beta=0.7, eps=1e-4, weight_decay=0.0, "
     "precondition_frequency=3)",
@@ -119,10 +119,10 @@ def trajectory(call: str) -> list[list[float]]:
         for name, g in split(gradient(values(), target)).items():
             tensors[name].grad = torch.tensor(g)
 
-    # Its Shampoo computes roots at each n-th step; it counts from where the first step is one.
+    # Shampoo there computes roots at each n-th step; it counts from where the first step is one.
     if "preconditioning_compute_steps=" in call:
         group["step"] = optimizer.preconditioning_compute_steps - 1
-    # The statistics of DASH begin at 0, without an inverse; here as those of its Shampoo do.
+    # The statistics of DASH begin at 0, without an inverse; here they begin as Shampoo's do there.
     if call.startswith("DASH"):
         differentiate(TARGETS[0])
         optimizer.init_group(group)
