@@ -72,11 +72,16 @@ def find(kind: type, tree: Any) -> Any:
     Raises:
       InvalidValue: there is none, or more than one.
     """
-    nodes = jax.tree.leaves(tree, is_leaf=lambda x: isinstance(x, kind))
-    found = [x for x in nodes if isinstance(x, kind)]
+    found = every(kind, tree)
     if len(found) != 1:
         raise InvalidValue(
             f"expected a state that holds one {kind.__name__}, got {len(found)} of them; pass the "
             "state, or the part of it, that the transformation's init or last update returned"
         )
     return found[0]
+
+
+def every(kind: type, tree: Any) -> list:
+    """All states of a kind inside a state, without those inside of one another."""
+    nodes = jax.tree.leaves(tree, is_leaf=lambda x: isinstance(x, kind))
+    return [x for x in nodes if isinstance(x, kind)]

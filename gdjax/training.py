@@ -6,7 +6,9 @@ import jax
 import jax.numpy as jnp
 import optax
 
+from gdjax import subtrees
 from gdjax.task import Task
+from gdjax.transforms.loss_scaling import DynamicLossScaleState
 
 
 class Run(NamedTuple):
@@ -88,14 +90,27 @@ def advance(
             del key  # an estimator draws from it; jax.value_and_grad hands it on
             return task.loss_and_metrics(params, batch, loss_key)
 
-        value_and_grad = task.value_and_grad(loss_fn, has_aux=True)
-        (loss, metrics), grad = value_and_grad(run.params, key=gradient_key)
+        scale = _loss_scale(run.state)
+
+        def scaled(params: Any, key: Any = None) -> tuple[Any, tuple]:
+            loss, metrics = loss_fn(params, key)
+            return loss if scale is None else loss * scale, (loss, metrics)
+
+        value_and_grad = task.value_and_grad(scaled, has_aux=True)
+        (_, (loss, metrics)), grad = value_and_grad(run.params, key=gradient_key)
         extra = {"value": loss, "grad": grad, "value_fn": lambda params: loss_fn(params)[0]}
         updates, state = update(grad, run.state, run.params, **extra)
         params = optax.apply_updates(run.params, updates)
         return Run(params, state, run.key, run.step + 1), {"loss": loss, **metrics}
 
     return jax.lax.scan(one_step, run, length=steps)
+
+
+def _loss_scale(state: Any) -> jax.Array | None:
+    """That of :func:`gdjax.dynamic_loss_scale`, where the optimizer has one."""
+    if not subtrees.every(DynamicLossScaleState, state):
+        return None
+    return subtrees.find(DynamicLossScaleState, state).scale
 
 
 def evaluate(task: Task, run: Run) -> dict[str, jax.Array]:

@@ -27,7 +27,7 @@ def mean_of_workers(updates: Any, state: optax.EmptyState, params: Any) -> tuple
     >>> update(jnp.array([[1.0], [2.0], [6.0]]), init(None))[0]
     Array([3.], dtype=float32)
     """
-    _count("mean_of_workers", updates)
+    _count("mean_of_workers", updates, params)
     return trees.map_leaves(lambda g: jnp.mean(g, axis=0), updates), state
 
 
@@ -47,7 +47,7 @@ def median_of_workers(updates: Any, state: optax.EmptyState, params: Any) -> tup
     Array([2.], dtype=float32)
     """
     trees.refuse_complex("median_of_workers", updates)
-    _count("median_of_workers", updates)
+    _count("median_of_workers", updates, params)
     return trees.map_leaves(_median, updates), state
 
 
@@ -80,7 +80,7 @@ def trimmed_mean_of_workers(
     Array([2.], dtype=float32)
     """
     trees.refuse_complex("trimmed_mean_of_workers", updates)
-    n = _count("trimmed_mean_of_workers", updates)
+    n = _count("trimmed_mean_of_workers", updates, params)
     # A thousandth of a worker is rounding: 0.2 * 15 is 3, also where it is 3.0000002.
     k = jnp.minimum(jnp.ceil(trim * n - 1e-3), (n - 1) // 2)
     kept = (jnp.arange(n) >= k) & (jnp.arange(n) < n - k)
@@ -123,7 +123,7 @@ def geometric_median_of_workers(
     2.0
     """
     trees.refuse_complex("geometric_median_of_workers", updates)
-    _count("geometric_median_of_workers", updates)
+    _count("geometric_median_of_workers", updates, params)
     if not jax.tree.leaves(updates):
         return updates, state
     wide = jax.tree.map(lambda g: jnp.asarray(g, trees.compute_dtype(g)), updates)
@@ -181,7 +181,7 @@ def differentially_private_aggregate(
     >>> update(jnp.array([[4.0, 0.0], [0.0, 0.5]]), init(None))[0]
     Array([0.5 , 0.25], dtype=float32)
     """
-    n = _count("differentially_private_aggregate", updates)
+    n = _count("differentially_private_aggregate", updates, params)
     leaves, treedef = jax.tree.flatten(updates)
     rng_key, *keys = jax.random.split(state.rng_key, len(leaves) + 1)
     noise = treedef.unflatten(draws.normal(k, g[0]) for k, g in zip(keys, leaves, strict=True))
@@ -212,12 +212,16 @@ def _weighted_sum(weights: jax.Array, g: jax.Array) -> jax.Array:
     return jnp.sum(jnp.where(weights > 0, weights * g, 0), axis=0)
 
 
-def _count(what: str, updates: Any) -> int:
+def _count(what: str, updates: Any, params: Any) -> int:
     """How many workers there are, the same in each array; 1 where there is no array."""
     shapes = [jnp.shape(g) for g in jax.tree.leaves(updates)]
-    if any(shape[:1] != shapes[0][:1] or shape[:1] in ((), (0,)) for shape in shapes):
+    alike = jax.tree.structure(updates) == jax.tree.structure(params)
+    of_params = [jnp.shape(p) for p in jax.tree.leaves(params)] if alike else None
+    fit = of_params in (None, [shape[1:] for shape in shapes])
+    if not fit or any(s[:1] != shapes[0][:1] or s[:1] in ((), (0,)) for s in shapes):
         raise InvalidValue(
-            f"{what} takes updates with a leading axis of one length, of workers or examples, got "
-            f"shapes {shapes}; make them by jax.vmap(jax.grad(loss), (None, 0))(params, examples)"
+            f"{what} takes updates with a leading axis of one length, of workers or examples, "
+            f"before the axes of the parameters, got shapes {shapes} for {of_params}; make them by "
+            "jax.vmap(jax.grad(loss), (None, 0))(params, examples)"
         )
     return shapes[0][0] if shapes else 1

@@ -46,7 +46,7 @@ def dynamic_loss_scale(
     ``scale = max(backoff_factor * scale, min_loss_scale)``.
 
     The loss is multiplied by the caller: ``loss * loss_scale(state)``, with the state of the
-    last update.
+    last update. :func:`gdjax.train` and :func:`gdjax.sweep` do so.
 
     Args:
       inner: a transformation, most often a whole optimizer.
@@ -74,10 +74,10 @@ def dynamic_loss_scale(
     """
     finite, scale = trees.all_finite(updates), state.scale
     inverse = 1 / scale
-    unscaled = trees.map_leaves(lambda g: inverse * g, updates)
-    updates, inner_state = gating.update_if(
-        finite, inner, unscaled, state.inner_state, params, extra
-    )
+    # Wide, because what float16 holds of the scaled gradient it does not hold of the gradient.
+    unscaled = trees.map_leaves(lambda g: inverse * g, trees.widen(updates))
+    new, inner_state = gating.update_if(finite, inner, unscaled, state.inner_state, params, extra)
+    updates = trees.map_leaves(lambda _, u: u, updates, given=(new,))
     count = jnp.where(finite, state.finite_count + 1, 0)
     grown = growth_factor * scale
     grow = (count >= growth_interval) & jnp.isfinite(grown)

@@ -185,3 +185,10 @@ def test_dpsgd_key_by_hand(run):
         for rule in (gdjax.dpsgd(0.1, 2.5, 0.7, 3, 0.5), twin)
     )
     chex.assert_trees_all_close(ours, theirs, rtol=1e-5)
+
+
+def test_an_ordinary_gradient_is_no_gradient_of_workers():
+    gradient = {"w": jnp.ones((4, 3))}
+    for pair in (gdjax.median_of_workers(), gdjax.dpsgd(0.1, 1.0, 0.0, key=0)):
+        with pytest.raises(gdjax.InvalidValue, match=r"got shapes \[\(4, 3\)\] for \[\(4, 3\)\]"):
+            pair.update(gradient, pair.init(gradient), gradient)

@@ -3,6 +3,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
+import pytest
 
 import gdjax
 from gdjax.transforms import DynamicLossScaleState
@@ -55,3 +56,37 @@ def test_small_gradients_survive_float16():
     gradient = jax.grad(loss)(weights, gdjax.loss_scale(state))
     updates, _ = optimizer.update(gradient, state, weights)
     assert updates.tolist() == [-(2.0**-26)] * 2
+
+
+def test_what_float16_cannot_hold_reaches_the_optimizer():
+    """3 * 2**-26 is no number of float16; 2**14 times that is a step that float16 has."""
+    optimizer = gdjax.dynamic_loss_scale(gdjax.sgd(2.0**14), init_scale=2.0**10)
+    weights = jnp.ones(2, jnp.float16)
+    gradient = jnp.full(2, 3 * 2.0**-16, jnp.float16)
+    updates, _ = optimizer.update(gradient, optimizer.init(weights), weights)
+    assert updates.dtype == jnp.float16
+    assert updates.tolist() == [-3 * 2.0**-12] * 2
+
+
+@pytest.mark.parametrize("wrap", [lambda x: x, lambda x: gdjax.chain(gdjax.clip(1e6), x)])
+def test_training_scales_the_loss(wrap):
+    task = gdjax.Task(
+        init=lambda key: jnp.array([3.0, -1.0]),
+        batch=lambda key, step: None,
+        loss=lambda params, batch, key: jnp.sum(params**2),
+    )
+    scaled = wrap(gdjax.dynamic_loss_scale(gdjax.sgd(0.125), init_scale=2.0**10))
+    plain, found = (gdjax.train(task, x, steps=4, key=0) for x in (gdjax.sgd(0.125), scaled))
+    chex.assert_trees_all_equal(found.params, plain.params)
+    chex.assert_trees_all_equal(found.traces, plain.traces)
+
+
+def test_training_does_not_choose_between_two_scales():
+    scaled = gdjax.dynamic_loss_scale(gdjax.sgd(0.125))
+    task = gdjax.Task(
+        init=lambda key: jnp.ones(2),
+        batch=lambda key, step: None,
+        loss=lambda params, batch, key: jnp.sum(params**2),
+    )
+    with pytest.raises(gdjax.InvalidValue, match="one DynamicLossScaleState, got 2"):
+        gdjax.train(task, gdjax.chain(scaled, scaled), steps=1, key=0)
