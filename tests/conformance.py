@@ -4,7 +4,8 @@ Each law is checked on every public one of them. Nothing is listed here: ``tests
 finds the rules and makes their arguments, so a new rule is held to every law by being exported.
 A tolerance stands beside its reason. Further laws: ``test_conformance_of_pairs.py`` holds
 transformations to those of dtypes and debiasing (4, 5), ``test_conformance_of_state.py`` to that
-of their state (6); ``test_conformance_of_data.py`` holds all to the round trip (7),
+of their state (6); ``test_conformance_of_data.py`` holds all to the round trip (7);
+``test_conformance_in_bfloat16.py`` holds transformations to 1, 2, 3 and 7 in that dtype,
 ``test_conformance_to_optax.py`` to those of evidence and traffic (8, 9).
 """
 
@@ -188,7 +189,7 @@ def _make_with(case: Case, name: str, value: Any) -> Any:
 # 3. Finite and right derivatives ------------------------------------------------------------
 
 
-def _objective(case: Case, values: dict) -> tuple:
+def objective_of(case: Case, values: dict, behave: Any = runs.behave) -> tuple:
     """A scalar function of all real hyperparameters, as a vector, and where they stand."""
     leaves, treedef = jax.tree.flatten(values)
     real = [jnp.issubdtype(jnp.result_type(x), jnp.floating) for x in leaves]
@@ -196,7 +197,7 @@ def _objective(case: Case, values: dict) -> tuple:
     def objective(x: jax.Array) -> jax.Array:
         numbers = iter(x)
         new = [next(numbers) if r else leaf for r, leaf in zip(real, leaves, strict=True)]
-        outcome = runs.behave(case.make(treedef.unflatten(new)))
+        outcome = behave(case.make(treedef.unflatten(new)))
         flat = jnp.concatenate([leaf.ravel() for leaf in jax.tree.leaves(outcome)])
         return jnp.cos(jnp.arange(flat.size)) @ flat
 
@@ -220,8 +221,8 @@ def _derivatives(objective: Any) -> Any:
 @each(*KINDS, where=lambda case: case.reals)
 def test_derivatives_are_finite(case: Case):
     """At generic values and at the defaults, with a coordinate whose gradient is always 0."""
-    objective, generic = _objective(case, case.values())
-    _, defaults = _objective(case, case.defaults())
+    objective, generic = objective_of(case, case.values())
+    _, defaults = objective_of(case, case.defaults())
     derivatives = _derivatives(objective)
     for x in (generic, defaults):
         assert np.isfinite(derivatives(x)).all(), case.numbers
@@ -233,7 +234,7 @@ def test_derivatives_are_finite(case: Case):
 def test_derivatives_agree_with_central_differences(case: Case):
     """Where a rule takes signs, both are exactly 0: a step function of its hyperparameters."""
     with runs.enable_x64(True):
-        objective, x = _objective(case.at_full_precision, case.values())
+        objective, x = objective_of(case.at_full_precision, case.values())
         value = runs.jit(objective)
 
         def central(i: int, h: float) -> float:

@@ -16,7 +16,7 @@ KINDS = discovery.KINDS
 behave = runs.jit(runs.behave)
 
 
-def _through_a_file(tree: Any, template: Any) -> Any:
+def through_a_file(tree: Any, template: Any) -> Any:
     """Flatten, write as bytes without pickle, read, and unflatten like ``template``."""
     file = io.BytesIO()
     arrays = [np.asarray(x) for x in jax.tree.leaves(tree)]
@@ -34,14 +34,14 @@ def _through_a_file(tree: Any, template: Any) -> Any:
 def test_round_trip(case: Case):
     """Into what was made with other values, and in the middle of a run."""
     thing = case.make()
-    restored = _through_a_file(thing, case.make(case.values(1)))
+    restored = through_a_file(thing, case.make(case.values(1)))
     runs.assert_equal(restored, thing)
     runs.assert_equal(behave(restored), behave(thing))
     if isinstance(thing, tuple):
         params = runs.cast(runs.PARAMS, float)
         updates, state = runs.update(thing, runs.gradients(params, 1.0), thing.init(params), params)
         template = jax.eval_shape(thing.init, params)
-        again = _through_a_file(state, template)
+        again = through_a_file(state, template)
         expected = runs.update(thing, updates, state, params)
         runs.assert_equal(runs.update(restored, updates, again, params), expected)
 
