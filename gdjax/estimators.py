@@ -251,7 +251,7 @@ def _prepare(
 ) -> tuple[Any, tuple, Callable[[tuple], jax.Array]]:
     """What ``fun`` returns, the parameters in at least float32, the scalar as their function."""
     positions = (argnums,) if isinstance(argnums, int) else argnums
-    if not all(type(i) is int and 0 <= i < len(args) for i in positions):
+    if not all(type(i) is int and -len(args) <= i < len(args) for i in positions):
         raise InvalidType(f"{name}: {argnums=}, got {len(args)} positional arguments")
     params = tuple(args[i] for i in positions)
     if not jax.tree.leaves(params):
@@ -275,7 +275,7 @@ def _prepare(
         return jnp.asarray(value, trees.compute_dtype(value))
 
     def evaluate(params: tuple) -> jax.Array:
-        moved = dict(zip(positions, params, strict=True))
+        moved = dict(zip((i % len(args) for i in positions), params, strict=True))
         return scalar(fun(*(moved.get(i, x) for i, x in enumerate(args)), **kwargs))
 
     value = fun(*args, **kwargs)

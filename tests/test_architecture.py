@@ -22,6 +22,7 @@ LAYERS = (
     "draws",
     "subtrees",
     "matrices",
+    "decompositions",
     "binding",
     "factories",
     "arrangement",

@@ -153,7 +153,7 @@ class TestSignature:
 
     A = {"w": jnp.ones((2, 3)), "none": None, "empty": jnp.zeros((0,))}  # noqa: RUF012
 
-    @pytest.mark.parametrize("argnums", [0, 1, (0, 1), (1, 0), (1,)])
+    @pytest.mark.parametrize("argnums", [0, 1, -1, (0, 1), (1, 0), (1,), (-2,)])
     def test_structure(self, estimator, key, argnums):
         args = (self.A, jnp.ones((), jnp.bfloat16))
         ours = jax.eval_shape(estimator(self.fun, argnums, True), *args, scale=2.0, **key)
@@ -233,7 +233,7 @@ class TestSignature:
         name = "shift" if not key else "sigma"
         with pytest.raises(InvalidType, match="argnums=1, got 1 positional"):
             estimator(_cubic, 1)(jnp.ones(2), **key)
-        for argnums in (-1, "x", (0, 0.0)):
+        for argnums in (-2, "x", (0, 0.0)):
             with pytest.raises(InvalidType, match=r"argnums=.*, got 1 positional"):
                 estimator(_cubic, argnums)(jnp.ones(2), **key)
         with pytest.raises(InvalidType, match=r"\(scalar, aux\) with has_aux=True"):

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from gdjax import matrices
+from gdjax import decompositions, matrices
 from tests import runs
 
 
@@ -24,7 +24,7 @@ def semidefinite(values, complex_numbers=False):
 def test_inverse_roots_undo_the_matrix(order, complex_numbers):
     with runs.enable_x64(True):
         a = semidefinite([9.0, 4.0, 1.0, 0.25], complex_numbers)
-        root = matrices.ridged_power(jnp.asarray(a), -1 / order, 0.0)
+        root = decompositions.ridged_power(jnp.asarray(a), -1 / order, 0.0)
         np.testing.assert_allclose(
             np.linalg.matrix_power(root, order) @ a, np.eye(4), rtol=0, atol=1e-12
         )
@@ -32,14 +32,14 @@ def test_inverse_roots_undo_the_matrix(order, complex_numbers):
 
 def test_the_ridge_is_relative_to_the_mean_eigenvalue():
     # Mean 2, ridge 1: diag(4, 1, 4) to the power -1/2.
-    power = matrices.ridged_power(jnp.diag(jnp.array([3.0, 0.0, 3.0])), -0.5, 0.5)
+    power = decompositions.ridged_power(jnp.diag(jnp.array([3.0, 0.0, 3.0])), -0.5, 0.5)
     np.testing.assert_allclose(power, np.diag([0.5, 1.0, 0.5]), rtol=1e-6)
 
 
 def test_the_power_of_nothing_is_nothing():
     zeros = jnp.zeros((2, 3, 3))
-    derivative = jax.jacobian(matrices.ridged_power)(zeros, -0.25, 0.5)
-    assert not matrices.ridged_power(zeros, -0.25, 0.5).any()
+    derivative = jax.jacobian(decompositions.ridged_power)(zeros, -0.25, 0.5)
+    assert not decompositions.ridged_power(zeros, -0.25, 0.5).any()
     assert not derivative.any()
 
 
@@ -51,7 +51,7 @@ def test_derivatives_of_a_power_where_eigenvalues_are_equal(values):
         a, change = jnp.asarray(semidefinite(values)), jnp.asarray(semidefinite([1.0, 0.3, -0.5]))
 
         def along(t):
-            return matrices.ridged_power(a + t * change, -0.25 + 0.1 * t, 0.1 + 0.2 * t)
+            return decompositions.ridged_power(a + t * change, -0.25 + 0.1 * t, 0.1 + 0.2 * t)
 
         def central(h):
             return (along(h) - along(-h)) / (2 * h)
@@ -61,7 +61,7 @@ def test_derivatives_of_a_power_where_eigenvalues_are_equal(values):
         np.testing.assert_allclose(jax.jacrev(along)(0.0), expected, rtol=1e-8, atol=1e-9)
 
 
-@pytest.mark.parametrize("function", [matrices.eigenbasis, matrices.orthonormalize])
+@pytest.mark.parametrize("function", [decompositions.eigenbasis, decompositions.orthonormalize])
 def test_derivatives_of_a_basis(function):
     with runs.enable_x64(True):
         a = jnp.asarray(semidefinite([5.0, 3.0, 1.0]))
@@ -75,7 +75,7 @@ def test_derivatives_of_a_basis(function):
         np.testing.assert_allclose(jax.jacrev(along)(0.0), expected, rtol=1e-7, atol=1e-9)
 
 
-@pytest.mark.parametrize("function", [matrices.eigenbasis, matrices.orthonormalize])
+@pytest.mark.parametrize("function", [decompositions.eigenbasis, decompositions.orthonormalize])
 def test_derivatives_of_an_arbitrary_basis_are_0(function):
     derivative = jax.jacobian(function)(jnp.zeros((3, 3)))
     assert not derivative.any()
@@ -85,13 +85,13 @@ def test_orthogonal_iteration_finds_the_eigenvectors():
     with runs.enable_x64(True):
         a, basis = jnp.asarray(semidefinite([1.0, 8.0, 64.0])), jnp.eye(3)
         for _ in range(12):
-            basis, _ = matrices.refine_basis(a, basis)
+            basis, _ = decompositions.refine_basis(a, basis)
         expected = np.linalg.eigh(a)[1][:, ::-1]
         np.testing.assert_allclose(np.abs(basis), np.abs(expected), rtol=0, atol=1e-9)
 
 
 def test_orthogonal_iteration_sorts_the_columns_first():
-    basis, order = matrices.refine_basis(jnp.diag(jnp.array([1.0, 9.0, 4.0])), jnp.eye(3))
+    basis, order = decompositions.refine_basis(jnp.diag(jnp.array([1.0, 9.0, 4.0])), jnp.eye(3))
     assert order.tolist() == [1, 2, 0]
     assert jnp.abs(basis).T.tolist() == [[0, 1, 0], [0, 0, 1], [1, 0, 0]]
 
@@ -121,7 +121,8 @@ def test_map_matrices_calls_once_a_shape_and_keeps_places():
 
 
 @pytest.mark.parametrize(
-    "function", [matrices.eigenbasis, matrices.orthonormalize, matrices._spectral_norm]
+    "function",
+    [decompositions.eigenbasis, decompositions.orthonormalize, decompositions._spectral_norm],
 )
 def test_lapack_gets_one_matrix_at_a_time(function):
     """Calls for more of them, made by ``vmap`` most often, can wait for each other forever."""
@@ -142,7 +143,7 @@ def test_second_derivatives_of_a_power():
         a = jnp.asarray(semidefinite([4.0, 1.0, 0.5]))
 
         def trace(x):
-            return jnp.trace(matrices.ridged_power(x, -1.0, 0.0))
+            return jnp.trace(decompositions.ridged_power(x, -1.0, 0.0))
 
         along = jax.vmap(jax.hessian(lambda t, b: trace(b + t * b)), (None, 0))  # trace(1/b)/(1+t)
         expected = [2 * trace(a), 2 * trace(2 * a)]

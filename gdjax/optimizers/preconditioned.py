@@ -171,6 +171,8 @@ def soap(
 ) -> GradientTransformation:
     """SOAP, with decoupled weight decay; names and defaults of its authors.
 
+    The weights decay at the first step too, whose update is 0.
+
     Args:
       learning_rate: see :func:`gdjax.scale_by_learning_rate`.
       b1: see :func:`gdjax.scale_by_soap`.

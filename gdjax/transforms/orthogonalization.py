@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from gdjax import matrices, trees
+from gdjax import decompositions, matrices, trees
 from gdjax.arrangement import Arrangement, map_numbers, matrix_axes
 from gdjax.errors import InvalidValue
 from gdjax.ranges import Decay, NonNegative, Size, Structure
@@ -130,7 +130,7 @@ def scale_by_muon(
     orthogonal = _orthogonalize(
         wide,
         weight_dimension_numbers,
-        lambda x: matrices.orthogonalize(x, coefficients, preconditioning, eps),
+        lambda x: decompositions.orthogonalize(x, coefficients, preconditioning, eps),
     )
     if adaptive:
         orthogonal = map_numbers(_by_dual_norm, wide, weight_dimension_numbers, orthogonal)

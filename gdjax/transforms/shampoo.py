@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from gdjax import matrices, trees
+from gdjax import decompositions, matrices, trees
 from gdjax.ranges import Decay, NonNegative, PositiveSteps, Size
 from gdjax.transformation import transformation
 
@@ -164,12 +164,12 @@ def _inverse_roots(statistics: Any, eps: Any, arrays: Any) -> Any:
     powers = list(zip(flat, jax.tree.leaves(exponents), strict=True))
     full = {i: (s, jnp.full((1, 1), e)) for i, (s, e) in enumerate(powers) if s.ndim == 2}
     roots = matrices.map_matrices(
-        lambda s, e: matrices.ridged_power(s, e.astype(jnp.finfo(s.dtype).dtype), eps),
+        lambda s, e: decompositions.ridged_power(s, e.astype(jnp.finfo(s.dtype).dtype), eps),
         {i: s for i, (s, _) in full.items()},
         {i: e for i, (_, e) in full.items()},
         decomposes=True,
     )
     return treedef.unflatten(
-        roots[i] if i in roots else matrices.ridged_power_of_diagonal(s, e, eps)
+        roots[i] if i in roots else decompositions.ridged_power_of_diagonal(s, e, eps)
         for i, (s, e) in enumerate(powers)
     )

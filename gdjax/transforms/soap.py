@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from gdjax import matrices, trees
+from gdjax import decompositions, matrices, trees
 from gdjax.errors import InvalidType
 from gdjax.ranges import Decay, NonNegative, Positive, PositiveSteps, Size
 from gdjax.transformation import transformation
@@ -154,7 +154,10 @@ def scale_by_soap(
     bases, nu = jax.lax.switch(
         jnp.where(first, 0, jnp.where(due, 1, 2)),
         (
-            lambda: (matrices.map_matrices(matrices.eigenbasis, statistics, decomposes=True), nu),
+            lambda: (
+                matrices.map_matrices(decompositions.eigenbasis, statistics, decomposes=True),
+                nu,
+            ),
             lambda: _refine(statistics, state.bases, nu),
             lambda: (state.bases, nu),
         ),
@@ -194,7 +197,7 @@ def _second_moment(g: jax.Array, axis: int, whitenings: dict[int, jax.Array]) ->
 def _refine(statistics: Any, bases: Any, nu: Any) -> tuple:
     """The bases after one step of orthogonal iteration, and ``nu`` with their columns sorted."""
     bases, orders = matrices.map_matrices(
-        matrices.refine_basis, statistics, bases, outputs=2, decomposes=True
+        decompositions.refine_basis, statistics, bases, outputs=2, decomposes=True
     )
 
     def leaf(v: jax.Array, orders: dict[int, jax.Array]) -> jax.Array:
