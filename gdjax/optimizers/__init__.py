@@ -41,6 +41,7 @@ from gdjax.optimizers.layerwise import (
 )
 from gdjax.optimizers.noisy import (
     noisy_sgd,
+    perturbed_sgd,
     psgld,
     sgld,
 )
@@ -105,6 +106,7 @@ __all__ = [
     "novograd",
     "optimistic_adam_v2",
     "optimistic_gradient_descent",
+    "perturbed_sgd",
     "polyak_sgd",
     "prodigy",
     "psgld",

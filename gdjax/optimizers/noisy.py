@@ -1,4 +1,4 @@
-"""Gradient descent with random numbers: noisy, Bayesian.
+"""Gradient descent with random numbers: noisy, perturbed, Bayesian.
 
 Names, arguments, order and defaults are Optax's where it has them, but for a ``key`` that must be
 given. The mathematics stands with each transformation.
@@ -7,11 +7,12 @@ given. The mathematics stands with each transformation.
 from typing import Any
 
 from gdjax.composition import chain
-from gdjax.ranges import Decay, NonNegative, Positive
+from gdjax.ranges import Decay, NonNegative, Positive, Steps
 from gdjax.transformation import GradientTransformation
 from gdjax.transforms import (
     add_noise,
     langevin_step,
+    perturb_where_stationary,
     preconditioned_langevin_step,
     scale_by_learning_rate,
 )
@@ -33,6 +34,26 @@ def noisy_sgd(
       key: see :func:`gdjax.add_noise`.
     """
     return chain(add_noise(eta, gamma, key), scale_by_learning_rate(learning_rate))
+
+
+def perturbed_sgd(
+    learning_rate: NonNegative,
+    radius: NonNegative,
+    stationary_norm: NonNegative,
+    key: Any,
+    steps_between: Steps = 10,
+) -> GradientTransformation:
+    """Gradient descent that leaves saddles in a random direction: perturbed gradient descent.
+
+    Args:
+      learning_rate: see :func:`gdjax.scale_by_learning_rate`.
+      radius: see :func:`gdjax.perturb_where_stationary`.
+      stationary_norm: see :func:`gdjax.perturb_where_stationary`.
+      key: see :func:`gdjax.perturb_where_stationary`.
+      steps_between: see :func:`gdjax.perturb_where_stationary`.
+    """
+    perturbed = perturb_where_stationary(radius, stationary_norm, key, steps_between)
+    return chain(perturbed, scale_by_learning_rate(learning_rate))
 
 
 def sgld(

@@ -82,6 +82,15 @@ def test_perturb_where_stationary_by_hand(run):
     assert all(jnp.linalg.norm(u - g) <= 0.5 for (u, _), g in zip(seen, gradients, strict=True))
 
 
+def test_perturbed_sgd_by_hand(run):
+    # Within half a radius of -g / 2 where it is small and two steps have passed, else there.
+    gradients = [jnp.array([x, 0.0]) for x in (1.0, 1.0, 4.0)]
+    rule = gdjax.perturbed_sgd(0.5, 0.25, stationary_norm=1.0, key=7, steps_between=2)
+    first, second, third = (u for u, _ in run(rule, gradients))
+    assert 0 < jnp.linalg.norm(first - jnp.array([-0.5, 0.0])) <= 0.125
+    assert (second.tolist(), third.tolist()) == ([-0.5, 0.0], [-2.0, 0.0])
+
+
 def test_perturbations_are_uniform_in_the_ball():
     def perturbed(key):
         rule = gdjax.perturb_where_stationary(2.0, 1.0, key)
