@@ -7,6 +7,7 @@ in which nothing has happened.
 """
 
 import functools
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -21,13 +22,14 @@ def _one_at_a_time(decompose: Callable[[jax.Array], Any]) -> Callable[[jax.Array
     """A decomposition of stacks of matrices that on a CPU calls LAPACK for one matrix at a time.
 
     In jaxlib 0.10 a call for several of them waits for threads that other such calls may hold: of
-    as many stacks as threads, or of stacks that ``jax.vmap`` made, the program never ends.
+    as many stacks as threads, or of stacks that ``jax.vmap`` made, the program never ends. Second
+    derivatives are JAX's own.
     """
 
     @jax.custom_batching.custom_vmap
     def one_at_a_time(matrix: jax.Array) -> Any:
-        stack = matrix.reshape(-1, *matrix.shape[-2:])
-        if len(stack) == 1:
+        stack = matrix.reshape(math.prod(matrix.shape[:-2]), *matrix.shape[-2:])
+        if len(stack) <= 1:
             return decompose(matrix)
         results = jax.lax.platform_dependent(
             stack, cpu=functools.partial(jax.lax.map, decompose), default=decompose

@@ -178,13 +178,11 @@ def _perturbed(
     if not isinstance(key, jax.Array):
         raise InvalidType(f"{name} draws: pass a new PRNG key each time, key=..., got {key!r}")
     value, params, evaluate = _prepare(name, fun, argnums, has_aux, args, kwargs)
-    leaves, treedef = jax.tree.flatten(params)
+    treedef = jax.tree.structure(params)
 
     def direction(key: jax.Array) -> Any:
-        keys = jax.random.split(key, len(leaves))
-        return treedef.unflatten(
-            [distribution(k, x.shape, x.dtype) for k, x in zip(keys, leaves, strict=True)]
-        )
+        keys = treedef.unflatten(jax.random.split(key, treedef.num_leaves))
+        return jax.tree.map(lambda k, x: distribution(k, x.shape, x.dtype), keys, params)
 
     def pair(key: jax.Array) -> tuple[jax.Array, jax.Array]:
         d = direction(key)
@@ -251,9 +249,11 @@ def _prepare(
 ) -> tuple[Any, tuple, Callable[[tuple], jax.Array]]:
     """What ``fun`` returns, the parameters in at least float32, the scalar as their function."""
     positions = (argnums,) if isinstance(argnums, int) else argnums
-    if not all(type(i) is int and -len(args) <= i < len(args) for i in positions):
-        raise InvalidType(f"{name}: {argnums=}, got {len(args)} positional arguments")
-    params = tuple(args[i] for i in positions)
+    n = len(args)
+    places = [i % n for i in positions if type(i) is int and -n <= i < n]
+    if len(set(places)) < len(positions):
+        raise InvalidType(f"{name}: {argnums=}, got {n} positional arguments")
+    params = tuple(args[i] for i in places)
     if not jax.tree.leaves(params):
         raise InvalidValue(f"{name}: there is no number in the parameters {params}; check argnums")
     for path, leaf in jax.tree_util.tree_flatten_with_path(params)[0]:
@@ -275,7 +275,7 @@ def _prepare(
         return jnp.asarray(value, trees.compute_dtype(value))
 
     def evaluate(params: tuple) -> jax.Array:
-        moved = dict(zip((i % len(args) for i in positions), params, strict=True))
+        moved = dict(zip(places, params, strict=True))
         return scalar(fun(*(moved.get(i, x) for i, x in enumerate(args)), **kwargs))
 
     value = fun(*args, **kwargs)

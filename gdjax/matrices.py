@@ -21,7 +21,7 @@ def map_matrices(
     """Apply ``function`` once to all matrices of one shape, stacked, wherever they stand.
 
     The program holds ``function`` once for each shape of matrix, not for each leaf, so that
-    its compilation does not grow with the depth of a model.
+    its compilation does not grow with the depth of a model; but see ``decomposes``.
 
     Args:
       function: takes a stack ``[matrix, rows, columns]`` of each tree, returns one, or a tuple.

@@ -4,18 +4,25 @@ from collections.abc import Callable
 from typing import Any
 
 import jax
+import optax
 
 from gdjax.errors import InvalidValue
 
 
-def map_prefix(what: str, subtree: Callable[..., Any], prefix: Any, *trees: Any) -> Any:
+def map_prefix(
+    what: str,
+    subtree: Callable[..., Any],
+    prefix: Any,
+    *trees: Any,
+    is_leaf: Callable[[Any], bool] | None = None,
+) -> Any:
     """Apply ``subtree`` to each leaf of ``prefix`` and what hangs there in each of ``trees``.
 
     Raises:
       InvalidValue: ``prefix``, called ``what``, is not a prefix of the trees.
     """
     try:
-        return jax.tree.map(subtree, prefix, *trees)
+        return jax.tree.map(subtree, prefix, *trees, is_leaf=is_leaf)
     except ValueError as error:
         if isinstance(error, InvalidValue):
             raise
@@ -24,6 +31,11 @@ def map_prefix(what: str, subtree: Callable[..., Any], prefix: Any, *trees: Any)
             f"\n  {error}\n  {what}: {jax.tree.structure(prefix)}\n  parameters: "
             f"{jax.tree.structure(trees[-1])}"
         ) from None
+
+
+def is_masked(x: Any) -> bool:
+    """Whether it stands for what a mask or a partition hides."""
+    return isinstance(x, optax.MaskedNode)
 
 
 def map_chosen(mask: Any, change: Callable[..., Any], updates: Any, params: Any) -> Any:

@@ -6,8 +6,10 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from gdjax import subtrees
+from gdjax import subtrees, trees
+from gdjax.errors import InvalidValue
 from gdjax.task import Task
+from gdjax.transformation import ScheduledState
 from gdjax.transforms.loss_scaling import DynamicLossScaleState
 
 
@@ -92,13 +94,16 @@ def advance(
 
         scale = _loss_scale(run.state)
 
-        def scaled(params: Any, key: Any = None) -> tuple[Any, tuple]:
+        def scaled(params: Any, key: Any = None) -> tuple[Any, dict]:
             loss, metrics = loss_fn(params, key)
-            return loss if scale is None else loss * scale, (loss, metrics)
+            return loss * scale, metrics
 
-        value_and_grad = task.value_and_grad(scaled, has_aux=True)
-        (_, (loss, metrics)), grad = value_and_grad(run.params, key=gradient_key)
-        extra = {"value": loss, "grad": grad, "value_fn": lambda params: loss_fn(params)[0]}
+        value_and_grad = task.value_and_grad(loss_fn if scale is None else scaled, has_aux=True)
+        (loss, metrics), grad = value_and_grad(run.params, key=gradient_key)
+        unscaled = grad
+        if scale is not None:
+            loss, unscaled = jax.tree.map(lambda x: x / scale, (loss, trees.widen(grad)))
+        extra = {"value": loss, "grad": unscaled, "value_fn": lambda params: loss_fn(params)[0]}
         updates, state = update(grad, run.state, run.params, **extra)
         params = optax.apply_updates(run.params, updates)
         return Run(params, state, run.key, run.step + 1), {"loss": loss, **metrics}
@@ -107,10 +112,15 @@ def advance(
 
 
 def _loss_scale(state: Any) -> jax.Array | None:
-    """That of :func:`gdjax.dynamic_loss_scale`, where the optimizer has one."""
-    if not subtrees.every(DynamicLossScaleState, state):
-        return None
-    return subtrees.find(DynamicLossScaleState, state).scale
+    """That of :func:`gdjax.dynamic_loss_scale`, where that is what the optimizer is."""
+    own = state.inner_state if isinstance(state, ScheduledState) else state
+    scales = isinstance(own, DynamicLossScaleState)
+    if subtrees.every(DynamicLossScaleState, own.inner_state if scales else own):
+        raise InvalidValue(
+            "dynamic_loss_scale must be the outermost transformation of an optimizer that is "
+            "trained, and stand there once: what is around it would see gradients of a scaled loss"
+        )
+    return own.scale if scales else None
 
 
 def evaluate(task: Task, run: Run) -> dict[str, jax.Array]:

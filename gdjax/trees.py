@@ -224,7 +224,7 @@ def _compute(leaf: Callable[..., Any], outputs: int, *row: Any) -> tuple:
         ours = (InvalidType, InvalidValue, jax.errors.JAXTypeError)  # of tracers, and told well
         if isinstance(error, ours) or jax.tree_util.all_leaves(row):
             raise
-        raise _misfit(row, str(error)) from error
+        raise _misfit(row, f"{type(error).__name__}: {error}") from error
     if outputs == 1:
         return (_cast_like(results, row[0]),)
     for new, old in zip(results, row, strict=False):

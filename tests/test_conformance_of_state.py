@@ -58,6 +58,14 @@ def _is_stable(pair: Any, updates: Any, params: Any) -> bool:
 
 
 @each()
+def test_no_two_arrays_of_the_state_are_one(case: Case):
+    """Nor one of the parameters': so that a step may be given all of their memory."""
+    params = runs.cast(TREES["nested"], float)
+    arrays = [x for x in jax.tree.leaves((case.make().init(params), params)) if x.size]
+    assert len({x.unsafe_buffer_pointer() for x in arrays}) == len(arrays)
+
+
+@each()
 @pytest.mark.parametrize("make", [Case.make, _scheduled], ids=["numbers", "schedules"])
 def test_types_of_the_state_are_stable(case: Case, make):
     pair = make(case)

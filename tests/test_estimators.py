@@ -233,7 +233,7 @@ class TestSignature:
         name = "shift" if not key else "sigma"
         with pytest.raises(InvalidType, match="argnums=1, got 1 positional"):
             estimator(_cubic, 1)(jnp.ones(2), **key)
-        for argnums in (-2, "x", (0, 0.0)):
+        for argnums in (-2, "x", (0, 0.0), (0, -1)):
             with pytest.raises(InvalidType, match=r"argnums=.*, got 1 positional"):
                 estimator(_cubic, argnums)(jnp.ones(2), **key)
         with pytest.raises(InvalidType, match=r"\(scalar, aux\) with has_aux=True"):

@@ -96,6 +96,12 @@ def test_orthogonal_iteration_sorts_the_columns_first():
     assert jnp.abs(basis).T.tolist() == [[0, 1, 0], [0, 0, 1], [1, 0, 0]]
 
 
+def test_decompositions_of_nothing():
+    for function in (decompositions.eigenbasis, decompositions.orthonormalize):
+        assert function(jnp.zeros((2, 0, 0))).shape == (2, 0, 0)
+        assert function(jnp.zeros((0, 3, 3))).shape == (0, 3, 3)
+
+
 def test_map_matrices_of_nothing():
     assert matrices.map_matrices(lambda x: (x, x), {"a": ()}, outputs=2) == ({"a": ()}, {"a": ()})
 
@@ -120,9 +126,20 @@ def test_map_matrices_calls_once_a_shape_and_keeps_places():
     )
 
 
+def _power(x):
+    return decompositions.ridged_power(x, -0.5, 0.1)
+
+
 @pytest.mark.parametrize(
     "function",
-    [decompositions.eigenbasis, decompositions.orthonormalize, decompositions._spectral_norm],
+    [
+        decompositions.eigenbasis,
+        decompositions.orthonormalize,
+        decompositions._spectral_norm,
+        _power,
+        jax.grad(lambda x: jnp.sum(_power(x) ** 2)),
+        jax.grad(lambda x: jnp.sum(decompositions.eigenbasis(x) ** 4)),
+    ],
 )
 def test_lapack_gets_one_matrix_at_a_time(function):
     """Calls for more of them, made by ``vmap`` most often, can wait for each other forever."""

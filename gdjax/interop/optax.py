@@ -8,11 +8,11 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-import optax
 from jax.core import Tracer
 
 from gdjax import trees
 from gdjax.errors import InvalidType, InvalidValue
+from gdjax.subtrees import is_masked
 from gdjax.transformation import GradientTransformation, ScheduledState
 
 
@@ -161,15 +161,11 @@ def _links_of_muon(theirs: Any) -> list:
     adam = _fields(others[0])
 
     def merged(matrix: Any, other: Any) -> Any:
-        return other if _is_masked(matrix) else matrix
+        return other if is_masked(matrix) else matrix
 
-    mu = jax.tree.map(merged, _fields(matrices[0])["mu"], adam["mu"], is_leaf=_is_masked)
-    nu = jax.tree.map(lambda v: () if _is_masked(v) else v, adam["nu"], is_leaf=_is_masked)
+    mu = jax.tree.map(merged, _fields(matrices[0])["mu"], adam["mu"], is_leaf=is_masked)
+    nu = jax.tree.map(lambda v: () if is_masked(v) else v, adam["nu"], is_leaf=is_masked)
     return [{"count": adam["count"], "mu": mu, "nu": nu}, *matrices[1:]]
-
-
-def _is_masked(x: Any) -> bool:
-    return isinstance(x, optax.MaskedNode)
 
 
 def _fit_fields(ours: Any, fields: dict[str, Any], path: str, outer: Any) -> Any:

@@ -216,12 +216,12 @@ def _count(what: str, updates: Any, params: Any) -> int:
     """How many workers there are, the same in each array; 1 where there is no array."""
     shapes = [jnp.shape(g) for g in jax.tree.leaves(updates)]
     alike = jax.tree.structure(updates) == jax.tree.structure(params)
-    of_params = [jnp.shape(p) for p in jax.tree.leaves(params)] if alike else None
-    fit = of_params in (None, [shape[1:] for shape in shapes])
+    of_params = [jnp.shape(p) for p in jax.tree.leaves(params)]
+    fit = not alike or of_params == [shape[1:] for shape in shapes]
     if not fit or any(s[:1] != shapes[0][:1] or s[:1] in ((), (0,)) for s in shapes):
         raise InvalidValue(
             f"{what} takes updates with a leading axis of one length, of workers or examples, "
-            f"before the axes of the parameters, got shapes {shapes} for {of_params}; make them by "
+            f"before the axes of the parameters, got shapes {shapes}; make them by "
             "jax.vmap(jax.grad(loss), (None, 0))(params, examples)"
         )
     return shapes[0][0] if shapes else 1

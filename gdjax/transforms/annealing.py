@@ -20,7 +20,7 @@ class AcceptByMetropolisState(NamedTuple):
 
 
 def _nothing_accepted(params: Any, key: Any) -> AcceptByMetropolisState:
-    accepted = jax.tree.map(jnp.asarray, params)
+    accepted = trees.copy(params)
     value = jnp.full((), jnp.inf, trees.compute_dtype(params))
     return AcceptByMetropolisState(accepted, value, draws.random_key(key))
 

@@ -33,12 +33,12 @@ def _factored_axes(shape: tuple[int, ...], smallest: int) -> tuple[int, int] | N
 def _zero_factors(params: Any, factored: bool, min_dim_size_to_factor: int) -> optax.FactoredState:
     def zeros(p: Any) -> _Moment:
         shape, dtype = jnp.shape(p), jnp.real(p).dtype
-        unused = jnp.zeros(1, dtype)
+        row, col, full = (jnp.zeros(1, dtype) for _ in range(3))  # where they are not used
         axes = _factored_axes(shape, min_dim_size_to_factor) if factored else None
         if axes is None:
-            return _Moment(unused, unused, jnp.zeros(shape, dtype))
+            return _Moment(row, col, jnp.zeros(shape, dtype))
         row, col = (jnp.zeros(shape[:axis] + shape[axis + 1 :], dtype) for axis in axes)
-        return _Moment(row, col, unused)
+        return _Moment(row, col, full)
 
     return optax.FactoredState(
         jnp.zeros((), jnp.int32), *subtrees.unpack(_Moment, jax.tree.map(zeros, params))

@@ -46,7 +46,7 @@ def dynamic_loss_scale(
     ``scale = max(backoff_factor * scale, min_loss_scale)``.
 
     The loss is multiplied by the caller: ``loss * loss_scale(state)``, with the state of the
-    last update. :func:`gdjax.train` and :func:`gdjax.sweep` do so.
+    last update. :func:`gdjax.train` and :func:`gdjax.sweep` do so where it is the outermost.
 
     Args:
       inner: a transformation, most often a whole optimizer.

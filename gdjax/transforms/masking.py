@@ -130,7 +130,7 @@ def partition(
             f"whole numbers, got {transforms!r}"
         )
     pairs = {k: as_pair(f"partition: transforms[{k!r}]", t) for k, t in transforms.items()}
-    labels, known = as_structure("partition", "param_labels", param_labels), tuple(pairs)
+    labels, known = as_structure("partition", "param_labels", param_labels), tuple(sorted(pairs))
     return _partition(
         {
             label: masked(pair, LabelMask(label, known, labels), mask_compatible_extra_args)
@@ -167,19 +167,27 @@ class LabelMask:
     """
 
     label: Hashable
-    known: tuple[Hashable, ...] = dataclasses.field(repr=False)  # have a transformation
-    param_labels: Hashable = dataclasses.field(repr=False)  # labels, Frozen, or a function to them
+    known: tuple[Hashable, ...]  # labels that have a transformation
+    param_labels: Hashable  # a Frozen tree of labels, one label, or a function to one of these
 
     def __call__(self, params: Any) -> Any:
         """A tree of bools."""
-        labels = self.param_labels
-        labels = subtrees.evaluate(labels.thaw() if isinstance(labels, Frozen) else labels, params)
+        labels = subtrees.evaluate(self._labels, params)
         for other in jax.tree.leaves(labels):
             if other not in self.known:
                 names = nearest(str(other), map(str, self.known))
                 raise InvalidValue(f"partition: label {other!r} has no transformation: {names}")
         subtrees.map_prefix("param_labels", lambda *_: None, labels, params)
         return jax.tree.map(lambda other: other == self.label, labels)
+
+    @property
+    def _labels(self) -> Any:
+        labels = self.param_labels
+        return labels.thaw() if isinstance(labels, Frozen) else labels
+
+    def __repr__(self) -> str:
+        """What it compares."""
+        return f"{self._labels!r} == {self.label!r}"
 
 
 def _update_chosen(
@@ -220,7 +228,7 @@ def _bools(mask: Any, params: Any) -> Any:
 
 
 def _listed(by_label: Any) -> str:
-    return ", ".join(map(str, by_label)) if isinstance(by_label, Mapping) else repr(by_label)
+    return ", ".join(map(repr, by_label)) if isinstance(by_label, Mapping) else repr(by_label)
 
 
 def _is_placeholder(params: Any) -> bool:

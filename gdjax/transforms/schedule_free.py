@@ -128,7 +128,9 @@ def schedule_free_eval_params(state: Any, params: Any) -> Any:
     """
     own = subtrees.find(optax.contrib.ScheduleFreeState, state)
 
-    def leaf(y: Any, z: Any) -> Any:
-        return y if isinstance(z, optax.MaskedNode) else (y - (1 - own.b1) * z) / own.b1
+    def below(z: Any, y: Any) -> Any:
+        if subtrees.is_masked(z):
+            return y
+        return trees.map_leaves(lambda y, z: (y - (1 - own.b1) * z) / own.b1, y, given=(z,))
 
-    return trees.map_leaves(leaf, params, given=(own.z,))
+    return subtrees.map_prefix("state", below, own.z, params, is_leaf=subtrees.is_masked)

@@ -37,7 +37,7 @@ def _zero_statistics(params: Any, mu_dtype: Any, max_precond_dim: int) -> ScaleB
         count=jnp.zeros((), jnp.int32),
         mu=trees.zeros_like(params, mu_dtype),
         statistics=statistics,
-        roots=statistics,
+        roots=trees.zeros_like(statistics),
         mu_weight=trees.no_weight(params),
         statistics_weight=trees.no_weight(params),
     )

@@ -190,5 +190,5 @@ def test_dpsgd_key_by_hand(run):
 def test_an_ordinary_gradient_is_no_gradient_of_workers():
     gradient = {"w": jnp.ones((4, 3))}
     for pair in (gdjax.median_of_workers(), gdjax.dpsgd(0.1, 1.0, 0.0, key=0)):
-        with pytest.raises(gdjax.InvalidValue, match=r"got shapes \[\(4, 3\)\] for \[\(4, 3\)\]"):
+        with pytest.raises(gdjax.InvalidValue, match=r"axes of the parameters, got shapes"):
             pair.update(gradient, pair.init(gradient), gradient)

@@ -68,25 +68,49 @@ def test_what_float16_cannot_hold_reaches_the_optimizer():
     assert updates.tolist() == [-3 * 2.0**-12] * 2
 
 
-@pytest.mark.parametrize("wrap", [lambda x: x, lambda x: gdjax.chain(gdjax.clip(1e6), x)])
-def test_training_scales_the_loss(wrap):
+def squares(params, batch, key):
+    return jnp.sum(params**2)
+
+
+def bumped(fun, has_aux):
+    """A gradient function with a value of its own."""
+
+    def value_and_grad(*args, **kwargs):
+        (value, aux), gradient = jax.value_and_grad(fun, has_aux=has_aux)(*args, **kwargs)
+        return (1.5 * value, aux), gradient
+
+    return value_and_grad
+
+
+@pytest.mark.parametrize("rate", [0.125, gdjax.exponential_decay(0.125, 1, 0.5)])
+@pytest.mark.parametrize("value_and_grad", [jax.value_and_grad, bumped])
+def test_training_scales_the_loss(rate, value_and_grad):
+    """What a rule inside sees of the loss and of its gradient is not scaled."""
     task = gdjax.Task(
         init=lambda key: jnp.array([3.0, -1.0]),
         batch=lambda key, step: None,
-        loss=lambda params, batch, key: jnp.sum(params**2),
+        loss=squares,
+        value_and_grad=value_and_grad,
     )
-    scaled = wrap(gdjax.dynamic_loss_scale(gdjax.sgd(0.125), init_scale=2.0**10))
-    plain, found = (gdjax.train(task, x, steps=4, key=0) for x in (gdjax.sgd(0.125), scaled))
-    chex.assert_trees_all_equal(found.params, plain.params)
-    chex.assert_trees_all_equal(found.traces, plain.traces)
+    plain = gdjax.chain(gdjax.sgd(rate), optax.scale_by_backtracking_linesearch(10))
+    growth = rate if callable(rate) else 2.0  # a schedule of its own makes it hold a count
+    scaled = gdjax.dynamic_loss_scale(plain, 2.0**10, growth_factor=growth)
+    expected, found = (gdjax.train(task, x, steps=4, key=0) for x in (plain, scaled))
+    chex.assert_trees_all_equal(found.params, expected.params)
+    chex.assert_trees_all_equal(found.traces, expected.traces)
 
 
-def test_training_does_not_choose_between_two_scales():
-    scaled = gdjax.dynamic_loss_scale(gdjax.sgd(0.125))
-    task = gdjax.Task(
-        init=lambda key: jnp.ones(2),
-        batch=lambda key, step: None,
-        loss=lambda params, batch, key: jnp.sum(params**2),
-    )
-    with pytest.raises(gdjax.InvalidValue, match="one DynamicLossScaleState, got 2"):
-        gdjax.train(task, gdjax.chain(scaled, scaled), steps=1, key=0)
+@pytest.mark.parametrize(
+    "wrap",
+    [
+        lambda scaled: gdjax.chain(gdjax.clip_by_global_norm(1.0), scaled),
+        lambda scaled: gdjax.masked(scaled, True),
+        gdjax.dynamic_loss_scale,
+    ],
+    ids=["chain", "masked", "twice"],
+)
+def test_training_scales_the_loss_of_what_is_outermost_only(wrap):
+    task = gdjax.Task(lambda key: jnp.ones(2), squares, lambda key, step: None)
+    optimizer = wrap(gdjax.dynamic_loss_scale(gdjax.sgd(0.125)))
+    with pytest.raises(gdjax.InvalidValue, match="must be the outermost transformation"):
+        gdjax.train(task, optimizer, steps=1, key=0)

@@ -147,11 +147,21 @@ def test_partition_needs_transformations_by_label_and_a_label_for_each_parameter
         gdjax.partition({"flat": gdjax.scale(1.0)}, {"v": "flat"}).init(GRADIENTS)
 
 
+def test_the_order_of_the_groups_changes_nothing():
+    groups = {"deep": gdjax.scale(1.0), "flat": gdjax.scale(2.0)}
+    one, other = (
+        gdjax.partition(dict(g), {"b": "flat", "w": "deep"})
+        for g in (groups.items(), reversed(groups.items()))
+    )
+    assert jax.tree.structure(one) == jax.tree.structure(other)
+    assert "mask={'b': 'flat', 'w': 'deep'} == 'deep'" in repr(one)
+
+
 def test_partition_refuses_the_state_of_other_labels():
     pair, other = (gdjax.partition({k: gdjax.scale(1.0)}, k) for k in ("deep", "flat"))
-    with pytest.raises(gdjax.InvalidValue, match="partition of deep got a state of flat"):
+    with pytest.raises(gdjax.InvalidValue, match="partition of 'deep' got a state of 'flat'"):
         pair.update(GRADIENTS, other.init(GRADIENTS))
-    with pytest.raises(gdjax.InvalidValue, match="partition of deep got a state of None"):
+    with pytest.raises(gdjax.InvalidValue, match="partition of 'deep' got a state of None"):
         pair.update(GRADIENTS, optax.PartitionState(None))
 
 

@@ -153,6 +153,19 @@ def test_evaluation_leaves_alone_what_is_masked():
     assert found["averaged"] == gdjax.schedule_free_eval_params(run_state, alone) == 2.0
 
 
+def test_evaluation_takes_masks_that_are_prefixes():
+    pair = gdjax.schedule_free(gdjax.sgd(1.0), 1.0, 0.5)
+    params = {"a": jnp.ones(2), "b": {"w": jnp.ones(2), "c": jnp.ones(3)}}
+    for masked in (
+        gdjax.masked(pair, {"a": True, "b": False}),
+        gdjax.partition({"x": pair, "y": gdjax.sgd(0.1)}, {"a": "x", "b": "y"}),
+    ):
+        found = gdjax.schedule_free_eval_params(masked.init(params), params)
+        chex.assert_trees_all_equal(found, params)
+    with pytest.raises(gdjax.InvalidValue, match="state does not fit the parameters"):
+        gdjax.schedule_free_eval_params(masked.init(params), {"a": jnp.ones(2)})
+
+
 def test_schedule_free_needs_the_parameters():
     pair = gdjax.schedule_free(gdjax.sgd(1.0), 1.0)
     with pytest.raises(gdjax.InvalidValue, match="reads the parameters: call update"):
