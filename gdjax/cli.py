@@ -25,7 +25,7 @@ from gdjax.sweep.engine import environment
 from gdjax.sweep.families import Factory
 from gdjax.sweep.results import RESULTS_FILE
 from gdjax.sweep.space import Method
-from gdjax.sweep.stopping import Status
+from gdjax.sweep.table import Status
 from gdjax.task import Task
 
 CONFIG_FILE = "config.json"

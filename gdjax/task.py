@@ -100,19 +100,26 @@ class Task:
             raise InvalidType(f"Task.loss must return a real number, got {loss.dtype}")
         if "loss" in metrics:
             raise InvalidValue("Task.loss returns the loss first; leave 'loss' out of its metrics")
-        measured = {"loss", *metrics}
-        if self.evaluate is not None:
-            evaluation = self._shapes("evaluate", params)
-            _check_scalars("evaluate", evaluation)
-            for twice in sorted(measured & evaluation.keys()):
-                raise InvalidValue(f"Task.evaluate and Task.loss both return {twice!r}; rename one")
-            measured |= evaluation.keys()
-        if self.objective not in measured:
+        evaluation = {} if self.evaluate is None else self._shapes("evaluate", params)
+        _check_scalars("evaluate", evaluation)
+        for twice in sorted({"loss", *metrics} & evaluation.keys()):
+            raise InvalidValue(f"Task.evaluate and Task.loss both return {twice!r}; rename one")
+        names = {"loss", *metrics, *evaluation}
+        if self.objective not in names:
             raise InvalidValue(
                 f"Task.objective is {self.objective!r}, which is not measured; "
-                f"choose one of {', '.join(sorted(measured))}"
+                f"choose one of {', '.join(sorted(names))}"
             )
-        return measured
+        return names
+
+    def measured(self) -> tuple[dict[str, Any], dict[str, Any]]:
+        """Dtypes of what each step measures and of what an evaluation does, by name."""
+        key, step = jax.random.key(0), jnp.zeros((), jnp.int32)
+        params, batch = self._shapes("init", key), self._shapes("batch", key, step)
+        loss, metrics = self._shapes("loss_and_metrics", params, batch, key)
+        evaluation = {} if self.evaluate is None else self._shapes("evaluate", params)
+        each_step = {"loss": loss, **metrics}
+        return tuple({k: v.dtype for k, v in x.items()} for x in (each_step, evaluation))
 
     def loss_and_metrics(self, params: Any, batch: Any, key: jax.Array) -> tuple[Any, dict]:
         """The loss, and its metrics where there are any."""
@@ -128,7 +135,7 @@ class Task:
     def _shapes(self, function: str, *args: Any) -> Any:
         """What a function of the task returns, traced as a program traces it."""
         try:
-            return jax.eval_shape(functools.partial(_call, function), self, *args)
+            return _call_jitted.eval_shape(function, self, *args)  # remembers what it traced
         except GdjaxError:
             raise
         except (TypeError, ValueError, IndexError) as error:

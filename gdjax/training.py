@@ -60,7 +60,7 @@ def train(
     Array([0.5    , 0.125  , 0.03125], dtype=float32)
     """
     run, traces = advance(task, optimizer, start(task, optimizer, as_key(key)), steps)
-    return TrainResult(run.params, run.state, traces, evaluate(task, run))
+    return TrainResult(run.params, run.state, traces, evaluate(task, run.params))
 
 
 def as_key(key: jax.Array | int) -> jax.Array:
@@ -72,43 +72,50 @@ def as_key(key: jax.Array | int) -> jax.Array:
 
 def start(task: Task, optimizer: optax.GradientTransformation, key: jax.Array) -> Run:
     """A run before its first step."""
-    init_key, run_key = jax.random.split(key)
-    params = task.init(init_key)
-    return Run(params, optimizer.init(params), run_key, jnp.zeros((), jnp.int32))
+    params = task.init(jax.random.split(key)[0])
+    return Run(params, optimizer.init(params), run_key(key), jnp.zeros((), jnp.int32))
+
+
+def run_key(key: jax.Array) -> jax.Array:
+    """What a run that starts from ``key`` draws its steps from."""
+    return jax.random.split(key)[1]
 
 
 def advance(
     task: Task, optimizer: optax.GradientTransformation, run: Run, steps: int
 ) -> tuple[Run, dict[str, jax.Array]]:
-    """A segment: ``steps`` more updates, and the loss and metrics of each, ``[step]``."""
+    """``steps`` more updates, and the loss and metrics of each, ``[step]``."""
+    return jax.lax.scan(lambda run, _: one_step(task, optimizer, run), run, length=steps)
+
+
+def one_step(
+    task: Task, optimizer: optax.GradientTransformation, run: Run
+) -> tuple[Run, dict[str, jax.Array]]:
+    """One update, and the loss and metrics before it."""
+    step_key = jax.random.fold_in(run.key, run.step)
+    batch_key, loss_key, gradient_key = jax.random.split(step_key, 3)
+    batch = task.batch(batch_key, run.step)
+
+    def loss_fn(params: Any, key: Any = None) -> tuple[Any, dict]:
+        del key  # an estimator draws from it; jax.value_and_grad hands it on
+        return task.loss_and_metrics(params, batch, loss_key)
+
+    scale = _loss_scale(run.state)
+
+    def scaled(params: Any, key: Any = None) -> tuple[Any, dict]:
+        loss, metrics = loss_fn(params, key)
+        return loss * scale, metrics
+
+    value_and_grad = task.value_and_grad(loss_fn if scale is None else scaled, has_aux=True)
+    (loss, metrics), grad = value_and_grad(run.params, key=gradient_key)
+    unscaled = grad
+    if scale is not None:
+        loss, unscaled = jax.tree.map(lambda x: x / scale, (loss, trees.widen(grad)))
+    extra = {"value": loss, "grad": unscaled, "value_fn": lambda params: loss_fn(params)[0]}
     update = optax.with_extra_args_support(optimizer).update
-
-    def one_step(run: Run, _: None) -> tuple[Run, dict[str, jax.Array]]:
-        step_key = jax.random.fold_in(run.key, run.step)
-        batch_key, loss_key, gradient_key = jax.random.split(step_key, 3)
-        batch = task.batch(batch_key, run.step)
-
-        def loss_fn(params: Any, key: Any = None) -> tuple[Any, dict]:
-            del key  # an estimator draws from it; jax.value_and_grad hands it on
-            return task.loss_and_metrics(params, batch, loss_key)
-
-        scale = _loss_scale(run.state)
-
-        def scaled(params: Any, key: Any = None) -> tuple[Any, dict]:
-            loss, metrics = loss_fn(params, key)
-            return loss * scale, metrics
-
-        value_and_grad = task.value_and_grad(loss_fn if scale is None else scaled, has_aux=True)
-        (loss, metrics), grad = value_and_grad(run.params, key=gradient_key)
-        unscaled = grad
-        if scale is not None:
-            loss, unscaled = jax.tree.map(lambda x: x / scale, (loss, trees.widen(grad)))
-        extra = {"value": loss, "grad": unscaled, "value_fn": lambda params: loss_fn(params)[0]}
-        updates, state = update(grad, run.state, run.params, **extra)
-        params = optax.apply_updates(run.params, updates)
-        return Run(params, state, run.key, run.step + 1), {"loss": loss, **metrics}
-
-    return jax.lax.scan(one_step, run, length=steps)
+    updates, state = update(grad, run.state, run.params, **extra)
+    params = optax.apply_updates(run.params, updates)
+    return Run(params, state, run.key, run.step + 1), {"loss": loss, **metrics}
 
 
 def _loss_scale(state: Any) -> jax.Array | None:
@@ -123,6 +130,6 @@ def _loss_scale(state: Any) -> jax.Array | None:
     return own.scale if scales else None
 
 
-def evaluate(task: Task, run: Run) -> dict[str, jax.Array]:
-    """The task's metrics of a run's parameters; none where the task measures none."""
-    return {} if task.evaluate is None else task.evaluate(run.params)
+def evaluate(task: Task, params: Any) -> dict[str, jax.Array]:
+    """The task's metrics of parameters; none where the task measures none."""
+    return {} if task.evaluate is None else task.evaluate(params)

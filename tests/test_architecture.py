@@ -52,7 +52,7 @@ LAYERS = (
     "training",
     "sweep.space",
     "sweep.population",
-    "sweep.stopping",
+    "sweep.table",
     "sweep.families",
     "sweep.execution",
     "sweep.width",
@@ -72,7 +72,7 @@ LAYERS = (
 BUILD_ON_EACH_OTHER = {"report"}
 # Of what stands above them these packages need only a part.
 ONLY = {
-    ("report", "sweep"): {"sweep.results", "sweep.stopping", "sweep.checkpoint"},
+    ("report", "sweep"): {"sweep.results", "sweep.table", "sweep.checkpoint"},
     ("problems", "sweep"): set(),
     ("problems", "report"): set(),
     ("transforms", "schedules"): set(),

@@ -10,7 +10,7 @@ from gdjax.report import joint, scales
 from gdjax.report.curves import Curves, evenly, learning_curves
 from gdjax.report.scales import Scale
 from gdjax.sweep.results import Best, SweepResult
-from gdjax.sweep.stopping import Status
+from gdjax.sweep.table import Status
 
 OFF_SCALE, DIVERGED = 0.09, 0.035  # depth of the markers below the bad end of an axis
 RUNS = 2000  # shown as points in a panel of the page; more make a browser slow

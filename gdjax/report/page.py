@@ -10,7 +10,7 @@ import plotly.offline
 from gdjax.report import scales, words
 from gdjax.report.charts import Chart
 from gdjax.report.contents import Contents
-from gdjax.sweep.stopping import Status
+from gdjax.sweep.table import Status
 
 TOP = 10
 DIVERGED = 50

@@ -3,7 +3,7 @@
 from gdjax.sweep.engine import reconnect, sweep
 from gdjax.sweep.results import Best, Rerun, SweepResult
 from gdjax.sweep.space import Choice, Integer, LogUniform, Space, Uniform
-from gdjax.sweep.stopping import Status
+from gdjax.sweep.table import Status
 
 __all__ = [
     "Best",

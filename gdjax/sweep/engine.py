@@ -7,14 +7,13 @@ program at the same width, gives the same bits.
 
 import contextlib
 import dataclasses
-import functools
 import importlib.metadata
 import importlib.util
 import numbers
 import os
 import platform
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import jax
@@ -22,13 +21,14 @@ import numpy as np
 
 from gdjax.errors import InvalidType, InvalidValue, MissingExtra, nearest
 from gdjax.sweep import checkpoint, families
-from gdjax.sweep.execution import Plan, Program, compile_program, measure
 from gdjax.sweep.families import Factory, Family
+from gdjax.sweep.loop import Loop
 from gdjax.sweep.progress import Progress
-from gdjax.sweep.results import RESERVED, RESULTS_FILE, Rerun, SweepResult
+from gdjax.sweep.results import RESERVED, RESULTS_FILE, SweepResult
+from gdjax.sweep.rules import Rule, Rules, gather
+from gdjax.sweep.setup import Options, Sweep
 from gdjax.sweep.space import Method, Space
-from gdjax.sweep.stopping import judge
-from gdjax.sweep.width import choose_width
+from gdjax.sweep.table import Spent
 from gdjax.task import Task
 
 
@@ -41,8 +41,10 @@ def sweep(
     steps: int = 1000,
     method: Method | None = None,
     key: int = 0,
+    stopping: Rule | Sequence[Rule] = (),
     width: int | None = None,
     segment: int | None = None,
+    devices: Sequence[jax.Device] | None = None,
     directory: str | os.PathLike | None = None,
     progress: bool | None = None,
 ) -> SweepResult:
@@ -62,8 +64,12 @@ def sweep(
       steps: updates in a run.
       method: ``"grid"``, ``"random"`` or ``"sobol"``; see :meth:`gdjax.Space.draw`.
       key: seed of the whole sweep.
-      width: runs that one program trains side by side; a default for the backend where None.
+      stopping: rules that end trials early, such as :func:`gdjax.successive_halving`; at most
+        one of them may be a scheduler. Trials run to their end where there is none.
+      width: runs of a seed that are trained side by side; a default where None, by the device and
+        the size of what is trained.
       segment: steps between evaluations; about a tenth of ``steps`` where None.
+      devices: that share the work, all of one kind; all of JAX's default backend where None.
       directory: where to write the results; nothing is written where None.
       progress: show a progress bar; where None, on a terminal.
 
@@ -94,20 +100,15 @@ def sweep(
     key = _whole("key", key, low=0, high=2**32)
     if not isinstance(task, Task):
         raise InvalidType(f"task must be a gdjax.Task, got {task!r}")
+    rules = gather(stopping, task.mode)
     space = space if isinstance(space, Space) else Space(space)
     drawn = families.draw(families.by_name(optimizer), space, method, trials, key)
     _check_names(space.dimensions, task.check())
-    plan = Plan(
-        task=jax.device_put(task),
-        seeds=seeds,
-        steps=steps,
-        segment=min(segment or _default_segment(steps), steps),
-        width=choose_width(width, max(family.trials for family in drawn) * seeds),
-        key=key,
-    )
+    segment = min(segment or _default_segment(steps), steps)
+    prepared = Sweep(task, drawn, Options(steps, segment, seeds, key, width), _devices(devices))
     if directory is None:
-        return _run(plan, drawn, progress)
-    return _run_and_save(plan, drawn, progress, directory)
+        return _run(prepared, rules, progress)
+    return _run_and_save(prepared, rules, progress, directory)
 
 
 def reconnect(
@@ -130,10 +131,10 @@ def reconnect(
         rows = {k: v[result.family == name] for k, v in result.settings.items()}
         settings = {k: v for k, v in rows.items() if not np.isnan(v).any()}
         again.append(families.make(name, factories[name], settings))
-    numbers = {name: result.attributes[name] for name in ("steps", "segment", "width", "key")}
-    plan = Plan(task=jax.device_put(task), seeds=result.seeds, **numbers)
-    programs = [compile_program(plan, family) for family in again]
-    return dataclasses.replace(result, again=functools.partial(_rerun, plan, again, programs))
+    numbers = {name: result.attributes[name] for name in ("steps", "segment", "key")}
+    options = Options(seeds=result.seeds, width=int(result.width.max()), **numbers)
+    sweep = Sweep(task, again, options, _devices(None))
+    return dataclasses.replace(result, again=sweep.rerun)
 
 
 def environment() -> dict[str, str]:
@@ -148,14 +149,14 @@ def environment() -> dict[str, str]:
 
 
 def _run_and_save(
-    plan: Plan, drawn: list[Family], progress: bool | None, directory: str | os.PathLike
+    sweep: Sweep, rules: Rules, progress: bool | None, directory: str | os.PathLike
 ) -> SweepResult:
     for package in ("xarray", "h5netcdf"):
         if importlib.util.find_spec(package) is None:
             raise MissingExtra("sweep(directory=...)", "sweep")
     checkpoint.prepare(directory, RESULTS_FILE)
     try:
-        result = _run(plan, drawn, progress)
+        result = _run(sweep, rules, progress)
     except BaseException:
         with contextlib.suppress(OSError):
             os.rmdir(directory)  # where it is empty
@@ -169,53 +170,55 @@ def _run_and_save(
     return result
 
 
-def _run(plan: Plan, drawn: list[Family], show_progress: bool | None) -> SweepResult:
-    task = plan.task
-    shape = sum(family.trials for family in drawn), plan.seeds
-    progress = Progress(show_progress, shape[0] * shape[1], plan.steps, task.objective, task.mode)
-    attributes = {"objective": task.objective, "mode": task.mode, **environment()}
-    attributes |= {name: getattr(plan, name) for name in ("steps", "segment", "width", "key")}
+def _run(sweep: Sweep, rules: Rules, show_progress: bool | None) -> SweepResult:
+    task = sweep.plan.task
+    ledger = sweep.ledger()
+    progress = Progress(show_progress, ledger, task.objective, -1 if task.mode == "max" else 1)
     began = time.perf_counter()
-    programs = [compile_program(plan, family) for family in drawn]
+    sweep.compile()
     compiled = time.perf_counter()
     progress.begin()
-    parts = []
-    for family, program in zip(drawn, programs, strict=True):
-        rows = np.arange(family.trials * plan.seeds)
-        parts.append(measure(plan, family, program, rows, progress.update))
+
+    def spent() -> Spent:
+        return Spent(ledger.run_steps, 0.0, time.perf_counter() - began)
+
+    loop = Loop(sweep.parts(ledger), ledger, rules, sweep.options.seeds, len(ledger.made), spent)
+    loop.run(progress.update)
     ended = time.perf_counter()
     progress.close()
-    traces = _by_trial([part.traces for part in parts], shape)
-    evaluations = _by_trial([part.evaluations for part in parts], shape)
-    finite = np.concatenate([part.finite for part in parts]).reshape(shape)
-    status, diverged_at, reason = judge(traces["loss"], finite)
+    drawn = sweep.drawn
     names = dict.fromkeys(name for family in drawn for name in family.settings)
+    options = {name: getattr(sweep.options, name) for name in ("steps", "segment", "key")}
     return SweepResult(
         family=np.repeat([f.name for f in drawn], [f.trials for f in drawn]),
         settings={name: np.concatenate([_column(f, name) for f in drawn]) for name in names},
-        traces=traces,
-        evaluations=evaluations,
-        evaluation_steps=np.cumsum(plan.segments()),
-        status=status,
-        diverged_at=diverged_at,
-        reason=reason,
+        traces=ledger.traces,
+        evaluations=ledger.evaluations,
+        evaluation_steps=ledger.steps,
+        status=ledger.status,
+        diverged_at=ledger.diverged_at,
+        reason=ledger.reason.astype(str),
+        width=ledger.width,
         attributes={
-            **attributes,
+            "objective": task.objective,
+            "mode": task.mode,
+            **environment(),
+            **options,
+            "stopping": repr(rules),
             "compile_seconds": compiled - began,
             "run_seconds": ended - compiled,
         },
-        again=functools.partial(_rerun, plan, drawn, programs),
+        again=sweep.rerun,
     )
 
 
-def _rerun(plan: Plan, drawn: list[Family], programs: list[Program], trial: int) -> Rerun:
-    for family, program in zip(drawn, programs, strict=True):
-        if trial < family.trials:
-            rows = trial * plan.seeds + np.arange(plan.seeds)
-            measured = measure(plan, family, program, rows, keep_params=True)
-            return Rerun(measured.params, measured.traces, measured.evaluations)
-        trial -= family.trials
-    raise AssertionError("SweepResult.rerun checks the trial")
+def _devices(devices: Sequence[jax.Device] | None) -> list[jax.Device]:
+    chosen = list(jax.devices() if devices is None else devices)
+    if not chosen or not all(isinstance(device, jax.Device) for device in chosen):
+        raise InvalidType(f"devices must be some of jax.devices(), got {devices!r}")
+    if len({device.platform for device in chosen}) > 1 or len(set(chosen)) < len(chosen):
+        raise InvalidValue(f"devices must be different ones of one kind, got {chosen}")
+    return chosen
 
 
 def _whole(name: str, value: Any, low: int = 1, high: int | None = None) -> int:
@@ -234,11 +237,6 @@ def _check_names(hyperparameters: Iterable[str], metrics: set[str]) -> None:
             raise InvalidValue(f"{name!r} is a column of every result; give yours another name")
     for name in metrics & set(hyperparameters):
         raise InvalidValue(f"{name!r} is both a hyperparameter and a metric; rename one")
-
-
-def _by_trial(parts: list[dict[str, np.ndarray]], shape: tuple[int, int]) -> dict[str, np.ndarray]:
-    """Rows of all families as ``[trial, seed, ...]`` by name."""
-    return {k: np.concatenate([part[k] for part in parts]).reshape(*shape, -1) for k in parts[0]}
 
 
 def _column(family: Family, name: str) -> np.ndarray:

@@ -1,139 +1,191 @@
-"""Running the rows of a plan: compiled once, in padded chunks of one width, by segments."""
+"""Programs of one family, and its trials on the devices."""
 
 import functools
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
-import jax.numpy as jnp
 import numpy as np
+from jax.sharding import Mesh
 
 from gdjax.errors import InvalidType
-from gdjax.sweep import population
+from gdjax.sweep import packing, population
 from gdjax.sweep.families import Family
-from gdjax.sweep.population import Population, Segment
+from gdjax.sweep.packing import Job, Shape
+from gdjax.sweep.population import Chunks, Segment, Weights
+from gdjax.sweep.store import Store, to_host
 from gdjax.task import Task
-
-Observer = Callable[[int, dict[str, np.ndarray]], None]
-"""Told the steps that a chunk made, summed over its runs, and what was measured last, [row]."""
 
 
 class Plan(NamedTuple):
     """What decides every bit of a sweep, apart from the families."""
 
-    task: Task
+    task: Task  # on all devices
+    key: jax.Array  # on all devices
     seeds: int
-    steps: int
-    segment: int  # steps between evaluations
-    width: int  # runs in one program
-    key: int
+    steps: np.ndarray  # int[evaluation]: updates made at each
+    mesh: Mesh
 
-    def segments(self) -> list[int]:
-        """Lengths of all segments; the last may be shorter.
-
-        >>> Plan(None, seeds=1, steps=10, segment=4, width=1, key=0).segments()
-        [4, 4, 2]
-        """
-        whole, rest = divmod(self.steps, self.segment)
-        return [self.segment] * whole + [rest] * bool(rest)
+    @property
+    def lengths(self) -> np.ndarray:
+        """Updates in each segment."""
+        return np.diff(self.steps, prepend=0)
 
 
-class Measurements(NamedTuple):
-    """What was measured on some rows."""
+class Program:
+    """What advances a family's trials; compiled when it is first used.
 
-    params: Any  # leaves [row, ...]; None where they were not asked for
-    traces: dict[str, np.ndarray]  # [row, step]
-    evaluations: dict[str, np.ndarray]  # [row, segment]
-    finite: np.ndarray  # bool[row]: whether all parameters are at the end
+    Two sweeps of equal structure, shapes and width share it, by JAX's own cache.
 
-
-class Program(NamedTuple):
-    """A family's compiled functions at the plan's width."""
-
-    start: Callable[..., Population]
-    advance: dict[int, Callable[..., tuple[Population, Segment]]]  # by the length of a segment
-
-
-_start = jax.jit(population.start)
-_advance = jax.jit(population.advance, static_argnames="steps", donate_argnames="population")
-
-
-def compile_program(plan: Plan, family: Family) -> Program:
-    """Compile what trains ``plan.width`` runs of a family: a start, and one segment of each length.
-
-    Two sweeps of equal structure, shapes and width share the result, by JAX's own cache.
+    Args:
+      plan: of the sweep.
+      family: any of equal structure.
+      shape: how many runs it advances.
     """
-    inputs = _inputs(plan, family, np.zeros(plan.width, int))
-    try:
-        start = _start.lower(plan.task, *inputs)
-        shape = jax.eval_shape(population.start, plan.task, *inputs)
-        advance = {n: _advance.lower(plan.task, shape, steps=n) for n in set(plan.segments())}
-    except jax.errors.UnexpectedTracerError:
-        raise InvalidType(
-            f"family {family.name!r} hides a hyperparameter of the space in a function that is not "
-            "gdjax's, such as an Optax transformation or schedule made from it; use gdjax's"
-        ) from None
-    return Program(start.compile(), {n: lowered.compile() for n, lowered in advance.items()})
+
+    def __init__(self, plan: Plan, family: Family, shape: Shape):
+        self.shape = shape
+        self._plan, self._family = plan, family
+        self._compiled: jax.stages.Compiled | None = None
+
+    def compile(self) -> jax.stages.Compiled:
+        """What is called."""
+        if self._compiled is None:
+            self._compiled = self.lower().compile()
+        return self._compiled
+
+    def lower(self) -> jax.stages.Lowered:
+        """The program before it is compiled."""
+        plan, family = self._plan, self._family
+        places = (self.shape.places, self.shape.width)
+        spread = population.over_chunks(plan.mesh)
+
+        def on_chunks(x: Any, lead: tuple[int, ...] = places) -> jax.ShapeDtypeStruct:
+            return jax.ShapeDtypeStruct((*lead, *x.shape), x.dtype, sharding=spread)
+
+        number = jax.ShapeDtypeStruct((), np.int32)
+        chunks = Chunks(*[on_chunks(number, places[:1])] * 3)
+        optimizers = jax.tree.map(on_chunks, one_optimizer(family))
+        weights = jax.tree.map(on_chunks, one_run(plan, family))
+        sizes = {"width": self.shape.width, "segment": int(plan.lengths.max())}
+        arguments = (plan.task, plan.key, chunks, optimizers, weights)
+        try:
+            return population.advance.lower(*arguments, **sizes, mesh=plan.mesh)
+        except jax.errors.UnexpectedTracerError:
+            raise InvalidType(
+                f"family {family.name!r} hides a hyperparameter of the space in a function that is "
+                "not gdjax's, such as an Optax transformation or schedule made from it; use gdjax's"
+            ) from None
 
 
-def measure(
-    plan: Plan,
-    family: Family,
-    program: Program,
-    rows: np.ndarray,
-    observe: Observer = lambda steps, last: None,
-    keep_params: bool = False,
-) -> Measurements:
-    """Train the runs at ``rows``: row ``r`` is trial ``r // seeds`` with seed ``r % seeds``.
+class Flight(NamedTuple):
+    """A job that was handed to the devices."""
 
-    Segments are the outer loop, so that what is decided between them can see every run; chunks
-    are padded with their last row, whose copies nobody reads.
-    """
-    chunks = [rows[i : i + plan.width] for i in range(0, len(rows), plan.width)]
-    padded = [np.pad(chunk, (0, plan.width - len(chunk)), mode="edge") for chunk in chunks]
-    populations = [program.start(plan.task, *_inputs(plan, family, chunk)) for chunk in padded]
-    measured = []  # a segment each, of all rows
-    for length in plan.segments():
-        advanced = [program.advance[length](plan.task, p) for p in populations]
-        populations = [population for population, _ in advanced]
-        parts = []
-        for chunk, (_, segment) in zip(chunks, advanced, strict=True):
-            part = _widened(_host(segment, len(chunk)))
-            last = {name: values[:, -1] for name, values in part.traces.items()}
-            observe(length * len(chunk), last | part.evaluation)
-            parts.append(part)
-        measured.append(_join(np.concatenate, parts))
-    params = None
-    if keep_params:
-        ends = zip(populations, chunks, strict=True)
-        params = _join(np.concatenate, [_host(p.run.params, len(chunk)) for p, chunk in ends])
-    return Measurements(
-        params=params,
-        traces=_join(functools.partial(np.concatenate, axis=1), [m.traces for m in measured]),
-        evaluations=_join(functools.partial(np.stack, axis=1), [m.evaluation for m in measured]),
-        finite=measured[-1].finite,
+    job: Job
+    optimizers: Any
+    weights: Weights  # on the devices, when it is done
+    measured: Segment
+
+
+def one_optimizer(family: Family) -> Any:
+    """Shapes and dtypes of one optimizer."""
+    return jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape[1:], x.dtype), family.optimizers)
+
+
+def one_run(plan: Plan, family: Family) -> Weights:
+    """Shapes and dtypes of one run."""
+    optimizers = jax.tree.map(
+        lambda x: jax.ShapeDtypeStruct((1, *x.shape), x.dtype), one_optimizer(family)
     )
+    begin = functools.partial(population.begin, width=1)
+    weights = jax.eval_shape(begin, plan.task, plan.key, 0, optimizers)
+    return jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape[1:], x.dtype), weights)
 
 
-def _inputs(plan: Plan, family: Family, rows: np.ndarray) -> tuple[Any, jax.Array, np.ndarray]:
-    """What the runs at ``rows`` start from: optimizers, the sweep's key, seeds."""
-    optimizers = population.take(family.optimizers, rows // plan.seeds)
-    return optimizers, jax.random.key(plan.key), np.asarray(rows % plan.seeds, np.int32)
+class Executor:
+    """Trials of one family: the programs that advance them, and where their states are.
+
+    A trial's state is on the devices, in a flight, as long as the next job has the same runs in
+    the same places; else in the store.
+
+    Args:
+      plan: of the sweep.
+      family: whose trials they are.
+      programs: a wide one, and one for few trials, if there is any.
+      waiting: whose states are still wanted, ``bool[trial]``.
+    """
+
+    def __init__(
+        self,
+        plan: Plan,
+        family: Family,
+        programs: list[Program],
+        waiting: Callable[[], np.ndarray],
+    ):
+        self.family, self.programs = family, programs
+        self.store = Store(one_run(plan, family), family.trials, plan.seeds)
+        self._plan, self._waiting = plan, waiting
+        self._aloft: list[Flight] = []
+
+    def choose(self, trials: int) -> Program:
+        """The cheaper program for as many trials."""
+        return min(self.programs, key=lambda p: cost(trials, self._plan.seeds, p.shape))
+
+    def program(self, width: int) -> Program:
+        """The one of a width."""
+        (found,) = (p for p in self.programs if p.shape.width == width)
+        return found
+
+    def dispatch(self, job: Job, program: Program) -> Flight:
+        """Hand a job to the devices, without waiting for it."""
+        before = next((f for f in self._aloft if job.continues(f.job)), None)
+        if before is not None:
+            self._aloft.remove(before)  # its weights are given away
+            optimizers, weights = before.optimizers, before.weights
+        else:
+            for flight in [f for f in self._aloft if np.isin(f.job.trials, job.trials).any()]:
+                self._land(flight)
+            optimizers = jax.tree.map(lambda x: x[job.trials], self.family.optimizers)
+            weights = self.store.take(job.trials, job.seed[:, None])
+            spread = population.over_chunks(self._plan.mesh)
+            optimizers, weights = jax.device_put((optimizers, weights), spread)
+        begins = np.append(0, self._plan.steps)[job.segment]
+        counts = np.where(job.busy, self._plan.lengths[job.segment], 0)
+        chunks = Chunks(*(x.astype(np.int32) for x in (job.seed, begins, counts)))
+        weights, measured = program.compile()(
+            self._plan.task, self._plan.key, chunks, optimizers, weights
+        )
+        flight = Flight(job, optimizers, weights, measured)
+        self._aloft.append(flight)
+        while len(self._aloft) > 2:  # one computes while another is prepared or read
+            self._land(self._aloft[0])
+        return flight
+
+    def land(self) -> None:
+        """Bring all states that are still wanted to the store."""
+        for flight in list(self._aloft):
+            self._land(flight)
+
+    def params(self, trial: int) -> Any:
+        """Parameters of a trial whose state is on the devices, ``[seed, ...]``."""
+        (flight,) = (f for f in self._aloft if trial in f.job.trials[f.job.real])
+        chunk, place = np.nonzero(flight.job.real & (flight.job.trials == trial))
+        order = np.argsort(flight.job.seed[chunk])
+        return jax.tree.map(lambda x: x[chunk[order], place[order]], flight.weights.params)
+
+    def _land(self, flight: Flight) -> None:
+        self._aloft.remove(flight)
+        waiting = self._waiting()
+        self.store.keep(waiting)
+        chunk, place = np.nonzero(flight.job.real & waiting[flight.job.trials])
+        weights = jax.tree.map(lambda x: to_host(x)[chunk, place], flight.weights)
+        self.store.put(flight.job.trials[chunk, place], flight.job.seed[chunk], weights)
 
 
-def _host(tree: Any, count: int) -> Any:
-    return jax.tree.map(lambda x: np.asarray(x)[:count], tree)
+def cost(trials: int, seeds: int, shape: Shape) -> float:
+    """What a call for as many trials costs on a CPU, in runs of one device, one after another.
 
-
-def _widened(measured: Any) -> Any:
-    """Numbers narrower than float32 as float32, which is exact: files know no bfloat16."""
-
-    def wide(x: np.ndarray) -> np.ndarray:
-        narrow = jnp.issubdtype(x.dtype, jnp.floating) and x.dtype.itemsize < 4
-        return x.astype(np.float32) if narrow else x
-
-    return jax.tree.map(wide, measured)
-
-
-def _join(how: Callable[[tuple], np.ndarray], trees: list[Any]) -> Any:
-    return jax.tree.map(lambda *leaves: how(leaves), *trees)
+    A chunk costs about a run beside those that it holds, filled or not.
+    """
+    chunks = -(-trials // shape.width) * seeds
+    return -(-chunks // shape.devices) * (1 + shape.width)

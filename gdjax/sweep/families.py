@@ -5,10 +5,10 @@ from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from gdjax.errors import InvalidType, InvalidValue, nearest
-from gdjax.sweep import population
 from gdjax.sweep.space import Method, Space
 from gdjax.transformation import GradientTransformation
 
@@ -99,7 +99,7 @@ def make(name: str, factory: Factory, settings: dict[str, np.ndarray]) -> Family
                 f"are leaves, got {optimizer!r}"
             )
     try:
-        optimizers = population.stack(factory, settings)
+        optimizers = _stack(factory, settings)
     except jax.errors.TracerBoolConversionError:
         raise InvalidType(
             f"family {name!r} decides by the value of a hyperparameter what to compute, so its "
@@ -112,6 +112,16 @@ def make(name: str, factory: Factory, settings: dict[str, np.ndarray]) -> Family
             f"families of their own ({str(error).splitlines()[0]})"
         ) from None
     return Family(name, settings, optimizers)
+
+
+def _stack(factory: Factory, settings: Mapping[str, np.ndarray]) -> GradientTransformation:
+    """One optimizer a setting as one tree, leaves ``[setting, ...]``."""
+    columns = {name: jnp.asarray(values) for name, values in settings.items()}
+    stacked = jax.vmap(lambda values: factory(**values))(columns)
+    # On the host, where taking rows compiles nothing; PRNG keys have no form there.
+    return jax.tree.map(
+        lambda x: x if jnp.issubdtype(x.dtype, jax.dtypes.extended) else np.asarray(x), stacked
+    )
 
 
 def _arguments(factory: Factory) -> dict[str, bool]:

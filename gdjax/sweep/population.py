@@ -1,11 +1,17 @@
-"""Many runs as one tree: every leaf has a leading axis, one entry a run."""
+"""Many runs as one tree on the devices, and the one program that advances them.
 
-from collections.abc import Callable, Mapping
+Runs are held in chunks. A chunk is as many runs as are trained side by side: of one seed and at
+one step, so that what depends on nothing else (the batch, the loss's randomness) is computed once
+for all of them. Chunks follow one another on a device, and lie over all devices; none ever looks
+at another, which is why a run's numbers depend on the width of its chunk alone.
+"""
+
+import functools
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-import numpy as np
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from gdjax import training
 from gdjax.task import Task
@@ -13,67 +19,139 @@ from gdjax.training import Run
 from gdjax.transformation import GradientTransformation
 
 
-class Population(NamedTuple):
-    """Runs side by side, each with its own optimizer."""
+class Chunks(NamedTuple):
+    """Where each chunk stands and how far it goes."""
 
-    optimizer: GradientTransformation  # leaves [run, ...]
-    run: Run  # leaves [run, ...]
+    seed: jax.Array  # int32[chunk]: which of the sweep's seeds
+    step: jax.Array  # int32[chunk]: updates made so far; at 0 its runs are started
+    count: jax.Array  # int32[chunk]: updates to make; a chunk with 0 costs nothing
+
+
+class Weights(NamedTuple):
+    """What training changes."""
+
+    params: Any
+    state: Any  # the optimizer's
 
 
 class Segment(NamedTuple):
     """What a segment measured."""
 
-    traces: dict[str, jax.Array]  # [run, step]
-    evaluation: dict[str, jax.Array]  # [run]
-    finite: jax.Array  # bool[run]: whether all parameters are at its end
+    traces: dict[str, jax.Array]  # [chunk, step, run]; NaN beyond the chunk's count
+    evaluation: dict[str, jax.Array]  # [chunk, run]
+    finite: jax.Array  # bool[chunk, run]: whether all parameters are at its end
 
 
-def stack(
-    factory: Callable[..., GradientTransformation], settings: Mapping[str, np.ndarray]
-) -> GradientTransformation:
-    """One optimizer a setting as one tree, leaves ``[setting, ...]``."""
-    columns = {name: jnp.asarray(values) for name, values in settings.items()}
-    stacked = jax.vmap(lambda values: factory(**values))(columns)
-    # On the host, where taking rows compiles nothing; PRNG keys have no form there.
-    return jax.tree.map(
-        lambda x: x if jnp.issubdtype(x.dtype, jax.dtypes.extended) else np.asarray(x), stacked
-    )
+def make_mesh(devices: tuple[jax.Device, ...]) -> Mesh:
+    """All devices in a row."""
+    return Mesh(devices, ("chunk",))
 
 
-def take(tree: Any, rows: np.ndarray) -> Any:
-    """The entries at ``rows``, in their order."""
-    return jax.tree.map(lambda x: x[rows], tree)
+def over_chunks(mesh: Mesh) -> NamedSharding:
+    """Leaves ``[chunk, ...]`` laid over the devices."""
+    return NamedSharding(mesh, PartitionSpec("chunk"))
 
 
-def start(
-    task: Task, optimizer: GradientTransformation, key: jax.Array, seeds: jax.Array
-) -> Population:
-    """The population before its first step.
+def everywhere(mesh: Mesh) -> NamedSharding:
+    """A copy on each device."""
+    return NamedSharding(mesh, PartitionSpec())
 
-    One run after another: side by side, the random numbers of all would be unrolled, and take
-    longer to compile than the training.
+
+@functools.partial(jax.jit, static_argnames=("width", "segment", "mesh"), donate_argnames="weights")
+def advance(
+    task: Task,
+    key: jax.Array,
+    chunks: Chunks,
+    optimizers: GradientTransformation,
+    weights: Weights,
+    width: int,
+    segment: int,
+    mesh: Mesh,
+) -> tuple[Weights, Segment]:
+    """Up to ``segment`` updates of every run, and the evaluation after them.
 
     Args:
       task: of all runs.
-      optimizer: leaves ``[run, ...]``.
-      key: of the sweep.
-      seeds: int32[run]; runs of one seed start alike and see the same batches.
+      key: of the sweep; runs of one seed start alike and see the same batches.
+      chunks: how far each goes.
+      optimizers: leaves ``[chunk, run, ...]``.
+      weights: leaves ``[chunk, run, ...]``; anything where a chunk's step is 0.
+      width: runs in a chunk.
+      segment: the longest count.
+      mesh: of the devices.
     """
+    spread, copied = PartitionSpec("chunk"), PartitionSpec()
+    one = functools.partial(_advance_chunk, width=width, segment=segment)
 
-    def one(optimizer: GradientTransformation, seed: jax.Array) -> Run:
-        return training.start(task, optimizer, jax.random.fold_in(key, seed))
+    def on_one_device(task: Task, key: jax.Array, *of_chunks: Any) -> tuple[Weights, Segment]:
+        return jax.lax.map(lambda of_chunk: one(task, key, *of_chunk), of_chunks)
 
-    return Population(optimizer, jax.lax.map(lambda pair: one(*pair), (optimizer, seeds)))
+    return jax.shard_map(
+        on_one_device,
+        mesh=mesh,
+        in_specs=(copied, copied, spread, spread, spread),
+        out_specs=spread,
+        check_vma=False,  # what starts as a constant would otherwise be told apart from what varies
+    )(task, key, chunks, optimizers, weights)
 
 
-def advance(task: Task, population: Population, steps: int) -> tuple[Population, Segment]:
-    """One segment of every run."""
+def begin(
+    task: Task, key: jax.Array, seed: Any, optimizers: GradientTransformation, width: int
+) -> Weights:
+    """Runs of one seed before their first step, leaves ``[run, ...]``; parameters drawn once."""
+    seed_key = jax.random.fold_in(key, seed)
 
-    def one(optimizer: GradientTransformation, run: Run) -> tuple[Run, Segment]:
-        run, traces = training.advance(task, optimizer, run, steps)
-        finite = [jnp.isfinite(leaf).all() for leaf in jax.tree.leaves(run.params)]
-        segment = Segment(traces, training.evaluate(task, run), jnp.asarray(finite).all())
-        return run, segment
+    def one(optimizer: GradientTransformation) -> Weights:
+        run = training.start(task, optimizer, seed_key)
+        return Weights(run.params, run.state)
 
-    run, segment = jax.vmap(one)(*population)
-    return Population(population.optimizer, run), segment
+    return jax.vmap(one, axis_size=width)(optimizers)
+
+
+def _advance_chunk(
+    task: Task,
+    key: jax.Array,
+    chunk: Chunks,
+    optimizers: GradientTransformation,
+    weights: Weights,
+    width: int,
+    segment: int,
+) -> tuple[Weights, Segment]:
+    run_key = training.run_key(jax.random.fold_in(key, chunk.seed))
+
+    def one_step(optimizer: GradientTransformation, weights: Weights, step: Any) -> tuple:
+        run, measured = training.one_step(task, optimizer, Run(*weights, run_key, step))
+        return Weights(run.params, run.state), measured
+
+    step_all = jax.vmap(one_step, in_axes=(0, 0, None), axis_size=width)
+    measure_all = jax.vmap(functools.partial(_measure, task), axis_size=width)
+    each_step, evaluation = task.measured()
+    traces = {name: _blank((segment, width), dtype) for name, dtype in each_step.items()}
+    ends = {name: _blank((width,), dtype) for name, dtype in evaluation.items()}
+    unmeasured = Segment(traces, ends, jnp.zeros(width, bool))
+
+    def body(i: jax.Array, carry: tuple[Weights, dict]) -> tuple[Weights, dict]:
+        weights, traces = carry
+        weights, measured = step_all(optimizers, weights, chunk.step + i)
+        return weights, jax.tree.map(lambda all, x: all.at[i].set(x), traces, measured)
+
+    def work(weights: Weights) -> tuple[Weights, Segment]:
+        weights = jax.lax.cond(
+            chunk.step == 0,
+            lambda: begin(task, key, chunk.seed, optimizers, width),
+            lambda: weights,
+        )
+        weights, measured = jax.lax.fori_loop(0, chunk.count, body, (weights, traces))
+        return weights, Segment(measured, *measure_all(weights))
+
+    return jax.lax.cond(chunk.count > 0, work, lambda weights: (weights, unmeasured), weights)
+
+
+def _measure(task: Task, weights: Weights) -> tuple[dict[str, jax.Array], jax.Array]:
+    """The evaluation, and whether all parameters are finite."""
+    finite = [jnp.isfinite(leaf).all() for leaf in jax.tree.leaves(weights.params)]
+    return training.evaluate(task, weights.params), jnp.asarray(finite).all()
+
+
+def _blank(shape: tuple[int, ...], dtype: Any) -> jax.Array:
+    return jnp.full(shape, jnp.nan if jnp.issubdtype(dtype, jnp.inexact) else 0, dtype)

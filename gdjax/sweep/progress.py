@@ -6,40 +6,41 @@ from typing import Any
 import numpy as np
 
 from gdjax.errors import MissingExtra
+from gdjax.sweep.ledger import Ledger
+from gdjax.sweep.table import Status
 
 
 class Progress:
-    """Counts runs as their steps are done, and keeps the best objective so far.
+    """Tells from the ledger how many runs have ended, and the best objective so far.
 
     Args:
       show: whether to draw a bar; where None, on a terminal that has tqdm.
-      runs: how many runs there are.
-      steps: steps of each run.
+      ledger: of the sweep.
       objective: name of the metric that ranks.
-      mode: whether less or more of it is better.
+      sign: -1 where more of it is better, else 1.
     """
 
-    def __init__(self, show: bool | None, runs: int, steps: int, objective: str, mode: str):
-        self._steps, self._objective = steps, objective
-        self._better = np.max if mode == "max" else np.min
-        self._best, self._done = np.nan, 0  # done in steps of single runs
-        self._bar = _make_bar(show, runs)
+    def __init__(self, show: bool | None, ledger: Ledger, objective: str, sign: int):
+        self._ledger, self._objective, self._sign = ledger, objective, sign
+        self._bar = _make_bar(show, int(ledger.status.size))
 
     def begin(self) -> None:
         """Start the clock: what comes before is compilation."""
         if self._bar is not None:
             self._bar.reset()
 
-    def update(self, run_steps: int, last: dict[str, np.ndarray]) -> None:
-        """Add ``run_steps`` steps of single runs, and what was measured last on those runs."""
-        self._done += run_steps
-        values = np.append(last[self._objective], self._best)
-        values = values[np.isfinite(values)]
-        if values.size:
-            self._best = self._better(values)
-        if self._bar is not None:
-            self._bar.set_postfix_str(f"best {self._objective} {self._best:.4g}", refresh=False)
-            self._bar.update(self._done // self._steps - self._bar.n)
+    def update(self) -> None:
+        """Look at the ledger again."""
+        if self._bar is None:
+            return
+        ledger = self._ledger
+        counts = np.bincount(ledger.status.ravel(), minlength=len(Status))
+        told = [f"{n} {s.name.lower()}" for s, n in zip(Status, counts, strict=True) if n]
+        if np.isfinite(ledger.best):
+            told.append(f"best {self._objective} {self._sign * ledger.best:.4g}")
+        self._bar.set_postfix_str(", ".join(told), refresh=False)
+        self._bar.n = round(float(ledger.progress) * ledger.status.size)
+        self._bar.update(0)
 
     def close(self) -> None:
         """Leave the bar as it is."""

@@ -11,11 +11,11 @@ import numpy as np
 
 from gdjax.errors import InvalidValue, MissingExtra, nearest
 from gdjax.sweep import checkpoint
-from gdjax.sweep.stopping import Status
+from gdjax.sweep.table import Status
 
 RESULTS_FILE = "results.nc"
 RESERVED = frozenset(
-    ("trial", "seed", "step", "evaluation_step", "family", "status", "diverged_at", "reason")
+    ("trial", "seed", "step", "evaluation_step", "family", "status", "diverged_at", "reason", "width")
 )
 """Names in every result, which no hyperparameter and no metric may have."""
 
@@ -54,9 +54,12 @@ class SweepResult:
       status: a :class:`gdjax.sweep.stopping.Status` a run, ``[trial, seed]``.
       diverged_at: step at which a run diverged, ``[trial, seed]``; -1 where it did not.
       reason: why a run did not finish, ``[trial, seed]``; empty where it did.
-      attributes: how it was made: objective, mode, steps, segment, width, key, versions, device,
+      width: runs side by side in the program that made each segment, ``[trial, evaluation]``; 0
+        where a trial did not come so far.
+      attributes: how it was made: objective, mode, steps, segment, key, rules, versions, device,
         ``compile_seconds`` and ``run_seconds``.
-      again: runs a trial again; None where the result was loaded without its task.
+      again: runs a trial again, given its widths; None where the result was loaded without its
+        task.
     """
 
     family: np.ndarray
@@ -67,8 +70,9 @@ class SweepResult:
     status: np.ndarray
     diverged_at: np.ndarray
     reason: np.ndarray
+    width: np.ndarray
     attributes: dict[str, Any]
-    again: Callable[[int], Rerun] | None = dataclasses.field(default=None, repr=False)
+    again: Callable[[int, np.ndarray], Rerun] | None = dataclasses.field(default=None, repr=False)
 
     @property
     def trials(self) -> int:
@@ -81,16 +85,23 @@ class SweepResult:
         return self.status.shape[1]
 
     def final(self, name: str) -> np.ndarray:
-        """A metric at the end, ``[trial, seed]``: NaN where it or the run is not finite.
+        """A metric where each trial ended, ``[trial, seed]``: NaN where a run diverged.
 
-        The last evaluation; for what is measured at every step, the mean of the last ``segment``
-        steps.
+        The last evaluation; for what is measured at every step, the mean over the steps of the
+        last segment.
         """
+        made = np.count_nonzero(self.width, axis=1)
         if name in self.evaluations:
-            values = self.evaluations[name][..., -1]
+            last = np.maximum(made - 1, 0)[:, None, None]
+            values = np.take_along_axis(self.evaluations[name], last, axis=2)[..., 0]
         elif name in self.traces:
-            last = self.traces[name][..., -self.attributes["segment"] :]
-            values = last.mean(axis=-1, dtype=np.float64)
+            ends = np.append(0, self.evaluation_steps)[made]
+            begins = np.append(0, self.evaluation_steps)[np.maximum(made - 1, 0)]
+            values = np.full(self.status.shape, np.nan)
+            for begin, end in set(zip(begins.tolist(), ends.tolist(), strict=True)):
+                rows = (begins == begin) & (ends == end) & (end > begin)
+                segment = self.traces[name][rows, :, begin:end]
+                values[rows] = segment.mean(axis=-1, dtype=np.float64)
         else:
             raise InvalidValue(
                 f"no metric {name!r}: {nearest(name, [*self.traces, *self.evaluations])}"
@@ -101,10 +112,16 @@ class SweepResult:
     def ranking(
         self, by: str | None = None, mode: Literal["min", "max"] | None = None
     ) -> np.ndarray:
-        """Trials from best to worst by the mean over seeds; with a diverged seed they are last."""
+        """Trials from best to worst by the mean over seeds.
+
+        Those that went further stand before those that were stopped sooner; last are those with a
+        diverged seed.
+        """
         by, mode = self._objective(by, mode)
         means = self.final(by).mean(axis=1)
-        return np.argsort(-means if mode == "max" else means, kind="stable")  # NaN sorts last
+        made = np.count_nonzero(self.width, axis=1)
+        order = (-means if mode == "max" else means, -made, np.isnan(means))
+        return np.lexsort(order)  # stable; the last key is the first to decide
 
     def best(self, by: str | None = None, mode: Literal["min", "max"] | None = None) -> Best:
         """The best trial by a metric's mean over seeds.
@@ -142,7 +159,7 @@ class SweepResult:
                 "this result was loaded without its task; give it back: "
                 "gdjax.reconnect(result, task, optimizer).rerun(...)"
             )
-        return self.again(trial)
+        return self.again(trial, self.width[trial])
 
     def to_xarray(self) -> Any:
         """An ``xarray.Dataset`` with dimensions trial, seed, step and evaluation_step."""
@@ -156,6 +173,7 @@ class SweepResult:
         variables["status"] = (runs, self.status, {"flags": json.dumps(_flags())})
         variables["diverged_at"] = (runs, self.diverged_at, {"units": "step", "none": -1})
         variables["reason"] = (runs, self.reason.astype(object))
+        variables["width"] = (("trial", "evaluation_step"), self.width, {"units": "runs"})
         steps = np.arange(self.attributes["steps"])
         coordinates = {
             "trial": np.arange(self.trials),
@@ -230,11 +248,12 @@ class SweepResult:
             family=data["family"].values.astype(str),
             settings={name: data[name].values for name in names},
             traces=along("step"),
-            evaluations=along("evaluation_step"),
+            evaluations={k: v for k, v in along("evaluation_step").items() if k != "width"},
             evaluation_steps=data["evaluation_step"].values,
             status=data["status"].values,
             diverged_at=data["diverged_at"].values,
             reason=data["reason"].values.astype(str),
+            width=data["width"].values,
             attributes=attributes,
         )
 

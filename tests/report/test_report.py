@@ -12,7 +12,7 @@ import pytest
 import gdjax.report
 from gdjax.errors import InvalidValue, MissingExtra
 from gdjax.report import contents, scales
-from gdjax.sweep.stopping import Status
+from gdjax.sweep.table import Status
 from tests.synthetic import GRID, RATES, THREE, synthetic
 
 VOID = {"meta", "link", "br"}

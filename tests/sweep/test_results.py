@@ -6,7 +6,7 @@ import pytest
 
 import gdjax
 from gdjax import InvalidValue, SweepResult
-from gdjax.sweep.stopping import Status
+from gdjax.sweep.table import Status
 
 SPACE = {"learning_rate": [0.5, 0.25, 4.0], "decay": [0.0, 0.5]}
 

@@ -1,0 +1,185 @@
+"""What has been measured so far, on the host: one row a trial."""
+
+from typing import Any
+
+import jax.numpy as jnp
+import numpy as np
+
+from gdjax.sweep.packing import Job
+from gdjax.sweep.population import Segment
+from gdjax.sweep.table import Spent, Status, Table
+from gdjax.task import Task
+
+
+class Ledger:
+    """Measurements and status of all runs.
+
+    Args:
+      trials: how many.
+      seeds: runs of each.
+      steps: updates made at each evaluation, ``int[evaluation]``.
+      task: says what is measured, and which is better.
+    """
+
+    def __init__(self, trials: int, seeds: int, steps: np.ndarray, task: Task):
+        runs = (trials, seeds)
+        self.steps, self._objective = steps, task.objective
+        self._sign = -1 if task.mode == "max" else 1
+        self.begins = np.concatenate([[0], steps[:-1]])  # updates made before each segment
+        traces, evaluation = task.measured()
+
+        def blank(kinds: dict[str, Any], length: int) -> dict[str, np.ndarray]:
+            return {k: np.full((*runs, length), np.nan, _wide_dtype(v)) for k, v in kinds.items()}
+
+        self.traces = blank(traces, steps[-1])
+        self.evaluations = blank(evaluation, len(steps))
+        self.status = np.full(runs, Status.RUNNING, np.int8)
+        self.diverged_at = np.full(runs, -1)
+        self.reason = np.full(runs, "", object)
+        self.made = np.zeros(trials, int)  # segments handed out
+        self.measured = np.zeros(trials, int)  # segments collected
+        self.width = np.zeros((trials, len(steps)), int)  # of the program that made each segment
+        self.scores = np.full((trials, len(steps)), np.nan)
+        self.run_steps = 0
+
+    @property
+    def active(self) -> np.ndarray:
+        """Trials that may go on, ``bool[trial]``."""
+        return (self.status == Status.RUNNING).any(axis=1) & (self.made < len(self.steps))
+
+    @property
+    def waiting(self) -> np.ndarray:
+        """Trials whose state is still wanted, ``bool[trial]``."""
+        unfinished = self.measured < len(self.steps)
+        return (self.status == Status.RUNNING).any(axis=1) & unfinished & (self.made > 0)
+
+    @property
+    def progress(self) -> float:
+        """How much is done, of all that there may be to do, in [0, 1]."""
+        running = (self.status == Status.RUNNING).any(axis=1)
+        part = np.append(0, self.steps)[self.measured] / self.steps[-1]
+        return float(np.where(running, part, 1.0).mean())
+
+    @property
+    def best(self) -> float:
+        """The lowest score so far; inf where there is none."""
+        return float(np.fmin.reduce(self.scores, axis=None, initial=np.inf))
+
+    def table(self, slots: int, capacity: int, spent: Spent) -> Table:
+        """What the rules see."""
+        return Table(
+            steps=self.steps,
+            done=self.made.copy(),
+            pending=self.made > self.measured,
+            active=self.active,
+            scores=self.scores,
+            slots=slots,
+            capacity=capacity,
+            spent=spent,
+        )
+
+    def stop(self, trials: np.ndarray, reasons: list[str]) -> None:
+        """Trials that go no further; their runs that diverged stay so."""
+        for trial, reason in zip(trials.tolist(), reasons, strict=True):
+            running = self.status[trial] == Status.RUNNING
+            self.status[trial, running] = Status.STOPPED
+            self.reason[trial, running] = reason
+
+    def hand_out(self, trials: np.ndarray, width: int) -> None:
+        """Count one more segment of each trial as made, by a program of this width."""
+        self.width[trials, self.made[trials]] = width
+        self.made[trials] += 1
+
+    def collect(self, job: Job, trials: np.ndarray, measured: Segment) -> None:
+        """Write down what a job measured on ``trials``, ``int[chunk, run]``."""
+        chunk, place = np.nonzero(job.real)
+        runs = trials[chunk, place], job.seed[chunk]
+        for number in np.unique(job.segment[chunk]).tolist():  # few; one but for an ASHA
+            mine = job.segment[chunk] == number
+            self._collect(
+                number,
+                (runs[0][mine], runs[1][mine]),
+                {k: _wide(v[chunk, :, place][mine]) for k, v in measured.traces.items()},
+                {k: _wide(v[chunk, place][mine]) for k, v in measured.evaluation.items()},
+                np.asarray(measured.finite)[chunk, place][mine],
+            )
+
+    def _collect(
+        self,
+        number: int,  # of the segment
+        runs: tuple[np.ndarray, np.ndarray],  # trial and seed, int[n] each
+        traces: dict[str, np.ndarray],  # [n, step]
+        evaluation: dict[str, np.ndarray],  # [n]
+        finite: np.ndarray,  # bool[n]
+    ) -> None:
+        first, last = self.begins[number], self.steps[number]
+        length = last - first
+        running = self.status[runs] == Status.RUNNING
+        diverged, since, reason = judge(traces["loss"][:, :length], finite)
+        beyond = np.arange(length) > np.where(running, since, -1)[:, None]
+        for name, values in traces.items():
+            values = np.where(beyond, np.nan, values[:, :length])
+            self.traces[name][(*runs, slice(first, last))] = values
+        for name, values in evaluation.items():
+            values = np.where(diverged | ~running, np.nan, values)
+            self.evaluations[name][(*runs, number)] = values
+        fallen = tuple(index[diverged & running] for index in runs)
+        self.status[fallen] = Status.DIVERGED
+        self.diverged_at[fallen] = first + since[diverged & running]
+        self.reason[fallen] = reason[diverged & running]
+        trials = np.unique(runs[0])
+        self.measured[trials] = number + 1
+        self.run_steps += int(length) * len(running)
+        self._score(trials, number)
+        if number + 1 == len(self.steps):
+            done = self.status[trials]
+            self.status[trials] = np.where(done == Status.RUNNING, Status.DONE, done)
+
+    def _score(self, trials: np.ndarray, number: int) -> None:
+        if self._objective in self.evaluations:
+            values = self.evaluations[self._objective][trials, :, number]
+        else:
+            steps = slice(self.begins[number], self.steps[number])
+            values = self.traces[self._objective][trials, :, steps].mean(axis=-1, dtype=float)
+        score = self._sign * values.mean(axis=1, dtype=float)
+        self.scores[trials, number] = np.where(np.isfinite(score), score, np.inf)
+
+
+def judge(loss: np.ndarray, finite: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Which runs have diverged at the end of a segment, since which of its steps, and why.
+
+    A run has diverged where a parameter is not finite, or none of the segment's losses is: a
+    single one that is not may be a batch that the optimizer skips.
+
+    Args:
+      loss: ``[run, step]``.
+      finite: whether all parameters are, ``bool[run]``.
+
+    >>> loss = np.array([[1.0, np.nan], [1.0, 0.5], [1.0, np.nan]])
+    >>> diverged, since, reason = judge(loss, finite=np.array([False, False, True]))
+    >>> diverged.tolist(), since.tolist(), reason.tolist()
+    ([True, True, False], [1, 2, 2], ['loss is nan', 'a parameter is not finite', ''])
+    """
+    good = np.isfinite(loss)
+    diverged = ~finite | ~good.any(axis=1)
+    steps = loss.shape[1]
+    after_last_good = np.where(good.any(axis=1), steps - good[:, ::-1].argmax(axis=1), 0)
+    since = np.where(diverged, after_last_good, steps)
+    value = np.take_along_axis(loss, np.minimum(since, steps - 1)[:, None], axis=1)[:, 0]
+    of_loss = np.char.add("loss is ", value.astype(str))
+    reason = np.select([diverged & (since < steps), diverged], [of_loss, "a parameter is not finite"], "")
+    return diverged, since, reason
+
+
+def _wide(x: Any) -> np.ndarray:
+    return np.asarray(x).astype(_wide_dtype(x.dtype))
+
+
+def _wide_dtype(dtype: Any) -> Any:
+    """float32 for narrower floats, float64 for what is no float: both are exact.
+
+    Files know no bfloat16, and whole numbers have no NaN for what was not measured.
+    """
+    if not jnp.issubdtype(dtype, jnp.floating):
+        return np.float64
+    return np.float32 if jnp.finfo(dtype).bits < 32 else dtype

@@ -1,0 +1,105 @@
+"""The loop of a sweep: decide on the host, advance on the devices, write down."""
+
+from collections import deque
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from gdjax.sweep.execution import Executor, Flight
+from gdjax.sweep.ledger import Ledger
+from gdjax.sweep.packing import pack
+from gdjax.sweep.rules import Rules
+from gdjax.sweep.table import Spent, Table
+
+
+class Part(NamedTuple):
+    """The trials of one family among those of the sweep."""
+
+    executor: Executor
+    first: int  # the number that its first trial has in the sweep
+
+    @property
+    def trials(self) -> range:
+        """Their numbers in the sweep."""
+        return range(self.first, self.first + self.executor.family.trials)
+
+
+class Loop:
+    """Advances trials until the rules have no more to do.
+
+    A job is handed to the devices before the last one's measurements are read, so that the host
+    works while they do. Rules that ask for scores themselves (``lags``) are asked without waiting
+    for the last ones; the others see all that was measured. Neither depends on how fast a device is.
+
+    Args:
+      parts: all families.
+      ledger: where everything is written down.
+      rules: say who advances and who stops.
+      seeds: runs of each trial.
+      capacity: trials that may stand between their first and last segment.
+      spent: what has been used up so far.
+    """
+
+    def __init__(
+        self,
+        parts: Sequence[Part],
+        ledger: Ledger,
+        rules: Rules,
+        seeds: int,
+        capacity: int,
+        spent: Callable[[], Spent],
+    ):
+        self.parts, self.ledger = parts, ledger
+        self._rules, self._seeds, self._capacity, self._spent = rules, seeds, capacity, spent
+        shapes = [part.executor.programs[0].shape for part in parts]
+        self._slots = min(shape.places // seeds * shape.width for shape in shapes)
+        self._flights: deque[tuple[Part, Flight]] = deque()
+
+    def run(self, between: Callable[[], None]) -> None:
+        """Go on to the end; ``between`` is called after each decision."""
+        while True:
+            trials = self._decide()
+            if trials.size:
+                self._advance(trials)
+            elif self._flights:
+                self._collect()
+            else:
+                break
+            if self._rules.wait:
+                self.drain()
+            between()
+
+    def drain(self) -> None:
+        """Wait for all that is computing."""
+        while self._flights:
+            self._collect()
+
+    def _table(self) -> Table:
+        return self.ledger.table(self._slots, self._capacity, self._spent())
+
+    def _decide(self) -> np.ndarray:
+        for stopper in self._rules.stoppers:
+            self.ledger.stop(*stopper.stops(self._table()))
+        decision = self._rules.scheduler.decide(self._table())
+        self.ledger.stop(decision.stop, decision.reasons)
+        return decision.advance
+
+    def _advance(self, trials: np.ndarray) -> None:
+        for part in self.parts:
+            mine = trials[(trials >= part.trials.start) & (trials < part.trials.stop)]
+            if not mine.size:
+                continue
+            program = part.executor.choose(len(mine))
+            made = self.ledger.made[mine]
+            for job in pack(mine - part.first, made, self._seeds, program.shape):
+                flight = part.executor.dispatch(job, program)
+                handed = np.unique(job.trials[job.real]) + part.first
+                self.ledger.hand_out(handed, program.shape.width)
+                self._flights.append((part, flight))
+                if len(self._flights) > 1:
+                    self._collect()
+
+    def _collect(self) -> None:
+        part, flight = self._flights.popleft()
+        self.ledger.collect(flight.job, flight.job.trials + part.first, flight.measured)

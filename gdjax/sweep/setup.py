@@ -1,0 +1,99 @@
+"""A sweep that is ready to run: programs, rules, tables; and one trial of it again."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import jax
+import numpy as np
+
+from gdjax.sweep import population, width
+from gdjax.sweep.execution import Executor, Plan, Program, one_run
+from gdjax.sweep.families import Family
+from gdjax.sweep.ledger import Ledger
+from gdjax.sweep.loop import Part
+from gdjax.sweep.packing import pack
+from gdjax.sweep.results import Rerun
+from gdjax.task import Task
+
+
+class Options(NamedTuple):
+    """Numbers that decide a sweep's bits."""
+
+    steps: int
+    segment: int  # steps between evaluations
+    seeds: int
+    key: int
+    width: int | None  # runs side by side; None: a default
+
+
+class Sweep:
+    """The families of a sweep on some devices.
+
+    Args:
+      task: what is trained.
+      drawn: its families.
+      options: numbers.
+      devices: that share the work.
+    """
+
+    def __init__(
+        self, task: Task, drawn: list[Family], options: Options, devices: Sequence[jax.Device]
+    ):
+        self.drawn, self.options, self.devices = drawn, options, list(devices)
+        mesh = population.make_mesh(tuple(devices))
+        whole, rest = divmod(options.steps, options.segment)
+        lengths = [options.segment] * whole + [rest] * bool(rest)
+        copied = population.everywhere(mesh)
+        task, key = jax.device_put((task, jax.random.key(options.key)), copied)
+        self.plan = Plan(task, key, options.seeds, np.cumsum(lengths), mesh)
+        self._programs = [self._make_programs(family) for family in drawn]
+
+    def compile(self) -> None:
+        """Compile what is needed in any case: of each family the wide program."""
+        for programs in self._programs:
+            programs[0].compile()
+
+    def ledger(self) -> Ledger:
+        """An empty one."""
+        trials = sum(family.trials for family in self.drawn)
+        return Ledger(trials, self.options.seeds, self.plan.steps, self.plan.task)
+
+    def parts(self, ledger: Ledger) -> list[Part]:
+        """All families, ready to be advanced; states are kept as long as ``ledger`` wants them."""
+        parts, first = [], 0
+        for family, programs in zip(self.drawn, self._programs, strict=True):
+            mine = slice(first, first + family.trials)
+            executor = Executor(
+                self.plan, family, programs, waiting=lambda mine=mine: ledger.waiting[mine]
+            )
+            parts.append(Part(executor, first))
+            first += family.trials
+        return parts
+
+    def rerun(self, trial: int, widths: np.ndarray) -> Rerun:
+        """A trial again, each segment in the program that made it.
+
+        Args:
+          trial: its number in the sweep.
+          widths: of the programs, ``int[evaluation]``, 0 for segments that were not made.
+        """
+        ledger = self.ledger()
+        part = [part for part in self.parts(ledger) if trial in part.trials][0]
+        executor, number = part.executor, np.array([trial - part.first])
+        for segment in range(np.count_nonzero(widths)):
+            program = executor.program(int(widths[segment]))
+            (job,) = pack(number, np.array([segment]), self.options.seeds, program.shape)
+            flight = executor.dispatch(job, program)
+            ledger.hand_out(np.array([trial]), program.shape.width)
+            ledger.collect(job, job.trials + part.first, flight.measured)
+        traces = {name: values[trial] for name, values in ledger.traces.items()}
+        evaluations = {name: values[trial] for name, values in ledger.evaluations.items()}
+        return Rerun(executor.params(number[0]), traces, evaluations)
+
+    def _make_programs(self, family: Family) -> list[Program]:
+        leaves = jax.tree.leaves(one_run(self.plan, family))
+        run_bytes = sum(x.size * x.dtype.itemsize for x in leaves)
+        shapes = width.shapes(
+            self.options.width, family.trials, self.options.seeds, self.devices, int(run_bytes)
+        )
+        return [Program(self.plan, family, shape) for shape in shapes]

@@ -1,0 +1,94 @@
+"""States of the trials that wait for their turn, in the host's memory."""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+
+class Store:
+    """What training changes, of as many trials as wait: leaves ``[row, seed, ...]``.
+
+    Args:
+      like: shapes and dtypes of one run.
+      trials: how many there are; a trial has a row while it waits.
+      seeds: runs of each trial.
+    """
+
+    def __init__(self, like: Any, trials: int, seeds: int):
+        self._like, self._seeds = like, seeds
+        self._row = np.full(trials, -1)
+        self._free: list[int] = []
+        self.leaves = [np.empty((0, seeds, *x.shape), x.dtype) for x in map(_plain, _leaves(like))]
+
+    def put(self, trials: np.ndarray, seed: np.ndarray, weights: Any) -> None:
+        """Keep runs: ``trials`` and ``seed`` are ``int[n]``, leaves ``[n, ...]``."""
+        new = np.unique(trials[self._row[trials] < 0])
+        self._grow(len(new) - len(self._free))
+        self._row[new] = [self._free.pop() for _ in new]
+        for kept, leaf in zip(self.leaves, _leaves(weights), strict=True):
+            kept[self._row[trials], seed] = to_host(leaf)
+
+    def take(self, trials: np.ndarray, seed: np.ndarray) -> Any:
+        """Runs by trial and seed, of any one shape; anything for trials that have no row."""
+        rows = np.maximum(self._row[trials], 0)
+        if not self.leaves or not len(self.leaves[0]):
+            self._grow(1)
+        found = [leaf[rows, seed] for leaf in self.leaves]
+        return jax.tree.unflatten(
+            jax.tree.structure(self._like), map(_as_like, found, _leaves(self._like))
+        )
+
+    def keep(self, wanted: np.ndarray) -> None:
+        """Give up the rows of trials that are not wanted, ``bool[trial]``."""
+        dropped = np.flatnonzero((self._row >= 0) & ~wanted)
+        self._free.extend(self._row[dropped].tolist())
+        self._row[dropped] = -1
+
+    @property
+    def trials(self) -> np.ndarray:
+        """Those that have a row."""
+        return np.flatnonzero(self._row >= 0)
+
+    def rows(self, trials: np.ndarray) -> list[np.ndarray]:
+        """Leaves ``[n, seed, ...]`` of trials that have a row, as arrays that files know."""
+        return [leaf[self._row[trials]] for leaf in self.leaves]
+
+    def restore(self, trials: np.ndarray, leaves: list[np.ndarray]) -> None:
+        """What :meth:`rows` returned, into an empty store."""
+        self._row[trials] = np.arange(len(trials))
+        self.leaves = [np.array(leaf) for leaf in leaves]
+
+    def _grow(self, rows: int) -> None:
+        if rows <= 0:
+            return
+        first = len(self.leaves[0]) if self.leaves else 0
+        rows = max(rows, first)  # doubled, so that what is copied stays in proportion
+        self._free.extend(reversed(range(first, first + rows)))
+        self.leaves = [
+            np.concatenate([leaf, np.zeros((rows, *leaf.shape[1:]), leaf.dtype)])
+            for leaf in self.leaves
+        ]
+
+
+def to_host(x: Any) -> np.ndarray:
+    """An array of the host; of PRNG keys the numbers that they hold."""
+    return np.asarray(jax.random.key_data(x) if _is_key(x) else x)
+
+
+def _leaves(tree: Any) -> list[Any]:
+    return jax.tree.leaves(tree)
+
+
+def _is_key(x: Any) -> bool:
+    return jnp.issubdtype(x.dtype, jax.dtypes.prng_key)
+
+
+def _plain(x: Any) -> Any:
+    """Shape and dtype that a leaf has on the host."""
+    return jax.eval_shape(jax.random.key_data, x) if _is_key(x) else x
+
+
+def _as_like(x: np.ndarray, like: Any) -> Any:
+    return jax.random.wrap_key_data(x, impl=jax.random.key_impl(like)) if _is_key(like) else x
