@@ -1,8 +1,10 @@
 """Many runs as one program: spaces, families, results."""
 
+from gdjax.sweep.distributions import Choice, Integer, LogUniform, Uniform
 from gdjax.sweep.engine import reconnect, sweep
 from gdjax.sweep.results import Best, Rerun, SweepResult
-from gdjax.sweep.space import Choice, Integer, LogUniform, Space, Uniform
+from gdjax.sweep.space import Space
+from gdjax.sweep.spacefile import load_space
 from gdjax.sweep.stopping import Status
 
 __all__ = [
@@ -15,6 +17,7 @@ __all__ = [
     "Status",
     "SweepResult",
     "Uniform",
+    "load_space",
     "reconnect",
     "sweep",
 ]
