@@ -40,11 +40,11 @@ class Uniform:
 
     def quantile(self, u: np.ndarray) -> np.ndarray:
         """Values at probabilities ``u`` in [0, 1)."""
-        return self.low + (self.high - self.low) * u
+        return np.clip(self.low + (self.high - self.low) * u, self.low, self.high)
 
     def grid(self) -> np.ndarray | None:
         """The values of a grid; None where ``points`` does not say how many."""
-        return None if self.points is None else self.quantile(np.linspace(0, 1, self.points))
+        return _even_grid(self)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -81,7 +81,7 @@ class LogUniform:
 
     def grid(self) -> np.ndarray | None:
         """The values of a grid; None where ``points`` does not say how many."""
-        return None if self.points is None else self.quantile(np.linspace(0, 1, self.points))
+        return _even_grid(self)
 
     @property
     def _log10_low(self) -> float:
@@ -96,8 +96,8 @@ class Integer:
     high: int
 
     def __post_init__(self):
-        low, high = self.low, self.high
         _check_range(self)
+        low, high = self.low, self.high
         if low != int(low) or high != int(high) or max(abs(low), abs(high)) > WHOLE:
             raise InvalidValue(
                 f"Integer needs whole numbers of at most 2**53, got low={shown(low)}, "
@@ -187,6 +187,15 @@ def check_size(size: int, what: str) -> None:
         )
 
 
+def _even_grid(distribution: Uniform | LogUniform) -> np.ndarray | None:
+    if distribution.points is None:
+        return None
+    values = distribution.quantile(np.linspace(0, 1, distribution.points))
+    if distribution.points > 1:  # the ends as they were given, without rounding
+        values[0], values[-1] = distribution.low, distribution.high
+    return values
+
+
 def _flat(values: Any) -> list[Any]:
     """The entries of a list or array, or the one entry that is not one."""
     try:
@@ -207,7 +216,7 @@ def _checked(value: Any) -> int | float:
     converted = number(value)
     if converted is not None:
         return converted
-    if isinstance(value, numbers.Real) and not isinstance(value, bool):
+    if isinstance(value, numbers.Real) and not isinstance(value, bool | np.timedelta64):
         raise InvalidValue(f"a space holds finite numbers, got {shown(value)}")
     raise InvalidType(
         f"a space holds numbers, got {shown(value)}: a structural value (bool, string, "

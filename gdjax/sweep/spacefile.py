@@ -49,8 +49,10 @@ def load_space(path: str | os.PathLike[str]) -> Space:
       InvalidValue: no such file, or what is wrong in it, with its line and column.
       MissingExtra: PyYAML is not installed.
     """
-    if not isinstance(path, str | os.PathLike):
-        raise InvalidType(f"load_space takes the path of a file, got {shown(path)}")
+    try:
+        path = os.fsdecode(path)
+    except Exception:  # TypeError of what is no path, or whatever a foreign __fspath__ does
+        raise InvalidType(f"load_space takes the path of a file, got {shown(path)}") from None
     where = _plain(path)
     try:
         with open(path, "rb") as file:
@@ -67,7 +69,7 @@ def load_space(path: str | os.PathLike[str]) -> Space:
         raise InvalidValue(
             f"{where}, line {line}: not UTF-8 (byte 0x{byte:02x}); save it as UTF-8"
         ) from None
-    return parse(text, where, as_json=os.fsdecode(path).lower().endswith(".json"))
+    return parse(text, where, as_json=path.lower().endswith(".json"))
 
 
 def parse(text: str, where: str, as_json: bool = False) -> Space:

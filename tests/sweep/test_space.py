@@ -16,6 +16,10 @@ def test_points_make_a_grid_with_exact_ends():
     np.testing.assert_allclose(drawn, [1e-4, 1e-3, 1e-2, 1e-1, 1], rtol=1e-12)
     assert (drawn[0], drawn[-1]) == (1e-4, 1.0)
     assert Space({"a": Uniform(0, 1, points=3)}).draw("grid")["a"].tolist() == [0, 0.5, 1]
+    assert Uniform(-1, 1e-7, points=2).grid().tolist() == [-1, 1e-7]
+    assert LogUniform(3e-5, 7e-3, points=2).grid().tolist() == [3e-5, 7e-3]
+    assert LogUniform(1, 10**300, points=2).grid().tolist() == [1.0, 1e300]
+    assert Uniform(0.3, 0.4, points=1).grid().tolist() == [0.3]
 
 
 @pytest.mark.parametrize("method", ["random", "sobol"])
@@ -61,6 +65,7 @@ def test_sobol_is_the_way_where_trials_are_given():
         (lambda: Space({"a": []}), InvalidValue, r"space\['a'\]: .* at least one value"),
         (lambda: Space({"a": [True]}), InvalidType, "structural value"),
         (lambda: Space({"a": ["relu"]}), InvalidType, "families"),
+        (lambda: Space({"a": np.array([1, 2], "m8[ns]")}), InvalidType, "a space holds numbers"),
         (lambda: Space({"a": [0.1, float("nan")]}), InvalidValue, "finite numbers, got nan"),
         (lambda: Uniform(1, 0), InvalidValue, "needs low < high, got low=1, high=0"),
         (lambda: LogUniform(0, 1), InvalidValue, "0 < low < high, got low=0"),
@@ -183,6 +188,7 @@ def test_the_ends_of_a_range_are_in_it():
         ),
         (lambda: Space({"a": [1, 2]}).draw("random", 10**12), "1000000000000 trials draw"),
         (lambda: Uniform(0, 1, points=10**12), "Uniform has 1000000000000 points, more than"),
+        (lambda: Space({f"a{i}": 1 for i in range(21202)}).draw(trials=2), "21202; use .*random"),
         (lambda: Uniform(-1e308, 1e308), "finite high - low"),
         (lambda: Integer(0, 2**60), r"at most 2\*\*53"),
         (lambda: Space({"a": [[1, 2], [3, 4]]}), r"flat list of numbers, got shape \(2, 2\)"),

@@ -51,7 +51,13 @@ JSON = json.dumps(
 
 
 @pytest.mark.parametrize(
-    ("name", "text"), [("space.yaml", YAML), ("space.JSON", JSON), ("bom.yml", "\ufeff" + YAML)]
+    ("name", "text"),
+    [
+        ("space.yaml", YAML),
+        ("space.JSON", JSON),
+        ("bom.yml", "\ufeff" + YAML),
+        ("bom.json", "\ufeff" + JSON),
+    ],
 )
 def test_a_file_says_what_the_code_says(tmp_path, name, text):
     (tmp_path / name).write_bytes(text.encode())
