@@ -95,6 +95,7 @@ from gdjax.sweep import (
     Space,
     SweepResult,
     Uniform,
+    load_space,
     reconnect,
     sweep,
 )
@@ -292,6 +293,7 @@ __all__ = [
     "linear_onecycle_schedule",
     "linear_schedule",
     "lion",
+    "load_space",
     "lookahead",
     "loss_scale",
     "mars_adamw",

@@ -20,7 +20,7 @@ import numpy as np
 
 from gdjax import optimizers, problems, report
 from gdjax.errors import GdjaxError, InvalidValue, MissingExtra, nearest
-from gdjax.sweep import Integer, LogUniform, SweepResult, Uniform, checkpoint, sweep
+from gdjax.sweep import Space, SweepResult, checkpoint, load_space, spacefile, specs, sweep
 from gdjax.sweep.engine import environment
 from gdjax.sweep.families import Factory
 from gdjax.sweep.results import RESULTS_FILE
@@ -29,6 +29,7 @@ from gdjax.sweep.table import Status
 from gdjax.task import Task
 
 CONFIG_FILE = "config.json"
+LEARNING_RATE = "log:1e-4:1:64"  # where nothing else says it
 ROWS = 5  # of the table of best trials
 
 
@@ -45,6 +46,7 @@ class Config:
     steps: int
     key: int
     width: int | None
+    space_file: dict[str, Any] | None = None  # its content, which the SPECs of `space` override
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -69,9 +71,10 @@ def run_sweep(
     task: str,
     /,
     optimizer: str = "adam",
-    learning_rate: str = "log:1e-4:1:64",
+    learning_rate: str | None = None,
     weight_decay: str | None = None,
     set: tuple[str, ...] = (),
+    space: str | None = None,
     trials: int | None = None,
     method: Method | None = None,
     seeds: int = 4,
@@ -89,9 +92,11 @@ def run_sweep(
       task: A problem of gdjax.problems, such as digits, or package.module:task for your own
         gdjax.Task (or a function that makes one).
       optimizer: Names of gdjax's optimizers, or package.module:function, commas between them.
-      learning_rate: SPEC of the learning rate.
+      learning_rate: SPEC of the learning rate. log:1e-4:1:64 without it and --space.
       weight_decay: SPEC of the weight decay, for optimizers that have one.
       set: NAME=SPEC for any other hyperparameter.
+      space: YAML or JSON file with a space, as gdjax.load_space reads it. SPECs add to it, and
+        win where both name a hyperparameter.
       trials: Settings that each optimizer draws. Without it a grid of all combinations.
       method: How settings are drawn. A grid without trials, else Sobol points.
       seeds: Runs of each setting.
@@ -100,15 +105,17 @@ def run_sweep(
       width: Runs that one program trains side by side. A default for the device, if not given.
       out: Directory to write to. A new one in runs/, if not given.
     """
-    space = {"learning_rate": learning_rate}
-    if weight_decay is not None:
-        space["weight_decay"] = weight_decay
+    given = {"learning_rate": learning_rate, "weight_decay": weight_decay}
+    if learning_rate is None and space is None:
+        given["learning_rate"] = LEARNING_RATE
+    chosen = {name: spec for name, spec in given.items() if spec is not None}
     for item in set:
         name, _, spec = item.partition("=")
         if not spec:
             raise InvalidValue(f"--set takes NAME=SPEC, such as b1=0.8,0.9, got {item!r}")
-        space[name.replace("-", "_")] = spec
-    config = Config(task, optimizer, space, trials, method, seeds, steps, key, width)
+        chosen[name.replace("-", "_")] = spec
+    in_file = None if space is None else spacefile.content(load_space(space))
+    config = Config(task, optimizer, chosen, trials, method, seeds, steps, key, width, in_file)
     _sweep_and_report(config, out)
 
 
@@ -169,7 +176,7 @@ def _sweep_and_report(config: Config, out: str | None) -> SweepResult:
     sys.path.insert(0, os.getcwd())  # a user's own module, as `python -m` would find it
     task = _load_task(config.task)
     factories = {n: _load_factory(n) for n in config.optimizer.split(",")}
-    space = {name: _parse(name, spec) for name, spec in config.space.items()}
+    space = _space(config)
     directory = pathlib.Path(out or _new_directory(config.task))
     options = ("trials", "seeds", "steps", "method", "key", "width")
     chosen = {name: getattr(config, name) for name in options}
@@ -180,6 +187,16 @@ def _sweep_and_report(config: Config, out: str | None) -> SweepResult:
     _print_summary(result)
     _print_written(directory, report.write(result, directory))
     return result
+
+
+def _space(config: Config) -> Space:
+    chosen = {name: specs.parse(name, spec) for name, spec in config.space.items()}
+    if config.space_file is None:
+        return Space(chosen)
+    in_file = spacefile.parse(
+        json.dumps(config.space_file), f"{CONFIG_FILE}: space_file", as_json=True
+    )
+    return Space(in_file.dimensions | chosen, in_file.first)
 
 
 def _load_task(name: str) -> Task:
@@ -230,24 +247,6 @@ def _load(name: str) -> Any:
             f"{module_name} has no {attribute!r}: {nearest(attribute, vars(module))}"
         )
     return getattr(module, attribute)
-
-
-def _parse(name: str, spec: str) -> Any:
-    """A distribution from the command line."""
-    kind, *numbers = spec.split(":")
-    kinds = {"log": LogUniform, "uniform": Uniform, "int": Integer}
-    try:
-        if not numbers:
-            return [float(number) for number in spec.split(",")]
-        low, high, *points = numbers
-        return kinds[kind](float(low), float(high), *map(int, points))
-    except GdjaxError as error:
-        raise InvalidValue(f"{name}: {error}") from None
-    except (ValueError, KeyError, TypeError):
-        raise InvalidValue(
-            f"{name}: cannot read {spec!r}; write log:LOW:HIGH:POINTS, uniform:LOW:HIGH:POINTS, "
-            "int:LOW:HIGH, numbers with commas between them, or one number"
-        ) from None
 
 
 def _new_directory(task: str) -> str:

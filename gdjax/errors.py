@@ -4,7 +4,9 @@ Each is also the builtin that a caller would expect, so ``except ValueError`` wo
 message says what was passed, what was expected and what to do.
 """
 
+import contextlib
 import difflib
+import reprlib
 from collections.abc import Iterable
 
 
@@ -28,6 +30,30 @@ class MissingExtra(GdjaxError, ImportError):
             f'{feature} needs the optional packages of the extra "{extra}", which are not '
             f'installed: pip install "gdjax[{extra}]"'
         )
+
+
+def shown(value: object, limit: int = 100) -> str:
+    """``repr(value)`` as part of a message: one line, at most ``limit`` characters, no exception.
+
+    >>> shown([0.1] * 1000)
+    '[0.1, 0.1, 0.1, 0.1, 0.1, 0.1, ...]'
+    >>> shown("a" * 1000, limit=20)
+    "'aaaaaaa...aaaaaaaa'"
+    """
+    text = f"<{type(value).__name__}>"
+    with contextlib.suppress(Exception):  # whatever a foreign __repr__ does
+        # `repr` itself would write out all of a long list. Of a whole number of more than 4300
+        # digits it raises.
+        text = " ".join(_BRIEF.repr(value).split())
+    text = "".join(character if character.isprintable() else "?" for character in text)
+    if len(text) <= limit:
+        return text
+    left = (limit - 3) // 2
+    return f"{text[:left]}...{text[len(text) - (limit - 3 - left) :]}"
+
+
+_BRIEF = reprlib.Repr()
+_BRIEF.maxstring = _BRIEF.maxother = _BRIEF.maxlong = 1000  # characters; `shown` cuts them itself
 
 
 def nearest(name: str, valid: Iterable[str]) -> str:

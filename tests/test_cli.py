@@ -8,7 +8,7 @@ import sys
 import numpy as np
 import pytest
 
-from gdjax import Choice, Integer, LogUniform, SweepResult, Uniform, cli
+from gdjax import SweepResult, cli
 
 TASK = """
 import jax, jax.numpy as jnp
@@ -76,6 +76,55 @@ def test_config_reruns_the_sweep_bit_for_bit(capsys):
     assert configs[0]["sweep"] == configs[1]["sweep"]
 
 
+SPACE = """
+learning_rate: {log: [0.01, 1.0], points: 2}
+b1: [0.5, 0.9]
+try first: [{learning_rate: 0.1}]
+"""
+
+
+def test_a_space_from_a_file_reruns_without_the_file(tmp_path):
+    (tmp_path / "space.yaml").write_text(SPACE)
+    gdjax("sweep", "my_problem:task", "--space", "space.yaml", "--steps", 4, "--out", "one")
+    (tmp_path / "space.yaml").unlink()
+    with pytest.raises(SystemExit) as stop:
+        gdjax("rerun", "one", "--out", "two")
+    assert stop.value.code == 0
+    settings = SweepResult.load("two").settings
+    np.testing.assert_allclose(settings["learning_rate"], [0.1, 0.01, 0.01, 1.0, 1.0])
+    assert settings["b1"].tolist() == [0.5, 0.5, 0.9, 0.5, 0.9]
+
+
+def test_a_spec_overrides_the_file_and_adds_to_it(tmp_path):
+    (tmp_path / "space.yaml").write_text("learning_rate: [0.3]\nb1: [0.5, 0.9]")
+    options = ("--set", "b1=0.8", "b2=0.99,0.999", "--steps", 2)
+    gdjax("sweep", "my_problem:task", "--space", "space.yaml", *options, "--out", "out")
+    settings = SweepResult.load("out").settings
+    assert {name: values.tolist() for name, values in settings.items()} == {
+        "learning_rate": [0.3, 0.3],
+        "b1": [0.8, 0.8],
+        "b2": [0.99, 0.999],
+    }
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("b1: [0.5]", "needs learning_rate"),
+        ("learning_rate: [a]", "space.yaml, line 1, column 17: expected a number such as"),
+        ("learning_rate: 0.1\ntry first: [{b1: 0.1}]", "line 2, column 14: no hyperparameter 'b1'"),
+    ],
+)
+def test_what_is_wrong_in_a_file_is_told(tmp_path, capsys, content, message):
+    (tmp_path / "space.yaml").write_text(content)
+    with pytest.raises(SystemExit) as stop:
+        gdjax("sweep", "my_problem:task", "--space", "space.yaml")
+    assert stop.value.code == 2
+    said = capsys.readouterr().err
+    assert message in said
+    assert said.count("\n") == 1
+
+
 def test_the_report_is_written_again(tmp_path, capsys):
     gdjax("sweep", "my_problem:task", *SMALL, "--out", "out")
     (tmp_path / "out" / "report.html").unlink()
@@ -93,22 +142,6 @@ def test_without_out_each_sweep_has_a_directory_of_its_own(tmp_path):
 def test_devices(capsys):
     gdjax("devices")
     assert "jax" in capsys.readouterr().out
-
-
-@pytest.mark.parametrize(
-    ("spec", "expected"),
-    [
-        ("log:1e-4:1:64", LogUniform(1e-4, 1.0, 64)),
-        ("log:1e-4:1", LogUniform(1e-4, 1.0)),
-        ("uniform:-1:1:3", Uniform(-1, 1, 3)),
-        ("int:2:5", Integer(2, 5)),
-        ("0.1,0.2", [0.1, 0.2]),
-        ("3e-4", [3e-4]),
-    ],
-)
-def test_specs(spec, expected):
-    assert cli._parse("a", spec) == expected
-    assert not isinstance(expected, Choice)
 
 
 @pytest.mark.parametrize(

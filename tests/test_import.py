@@ -2,7 +2,17 @@ import json
 import subprocess
 import sys
 
-HEAVY = {"matplotlib", "pandas", "plotly", "scipy.stats", "sklearn", "tqdm", "tyro", "xarray"}
+HEAVY = {
+    "matplotlib",
+    "pandas",
+    "plotly",
+    "scipy.stats",
+    "sklearn",
+    "tqdm",
+    "tyro",
+    "xarray",
+    "yaml",
+}
 SCRIPT = """
 import json, sys
 import jax, optax, chex

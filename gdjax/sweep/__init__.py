@@ -1,8 +1,13 @@
-"""Many runs as one program: spaces, families, results."""
+"""Many runs as one program: spaces, families, rules, results."""
 
+from gdjax.sweep.asha import asha
+from gdjax.sweep.distributions import Choice, Integer, LogUniform, Uniform
 from gdjax.sweep.engine import reconnect, sweep
+from gdjax.sweep.halving import hyperband, successive_halving
 from gdjax.sweep.results import Best, Rerun, SweepResult
-from gdjax.sweep.space import Choice, Integer, LogUniform, Space, Uniform
+from gdjax.sweep.space import Space
+from gdjax.sweep.spacefile import load_space
+from gdjax.sweep.stoppers import budget, median_stopping, plateau, target
 from gdjax.sweep.table import Status
 
 __all__ = [
@@ -15,6 +20,14 @@ __all__ = [
     "Status",
     "SweepResult",
     "Uniform",
+    "asha",
+    "budget",
+    "hyperband",
+    "load_space",
+    "median_stopping",
+    "plateau",
     "reconnect",
+    "successive_halving",
     "sweep",
+    "target",
 ]

@@ -117,6 +117,12 @@ def make(name: str, factory: Factory, settings: dict[str, np.ndarray]) -> Family
 def _stack(factory: Factory, settings: Mapping[str, np.ndarray]) -> GradientTransformation:
     """One optimizer a setting as one tree, leaves ``[setting, ...]``."""
     columns = {name: jnp.asarray(values) for name, values in settings.items()}
+    for name, values in settings.items():
+        if values.dtype.kind in "iu" and not np.array_equal(columns[name], values):
+            raise InvalidValue(
+                f"{name} takes whole numbers up to {np.abs(values).max()}, which {columns[name].dtype} "
+                "cannot hold; take smaller ones, or jax.config.update('jax_enable_x64', True)"
+            )
     stacked = jax.vmap(lambda values: factory(**values))(columns)
     # On the host, where taking rows compiles nothing; PRNG keys have no form there.
     return jax.tree.map(

@@ -6,7 +6,7 @@ stands at a rung until the rung is decided, so whoever is beyond one has been ke
 
 import dataclasses
 import functools
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
 import numpy as np
 
@@ -97,6 +97,8 @@ def hyperband(eta: int = 3, min_steps: int | None = None) -> "Hyperband":
 class RunAll:
     """See ``run_all``."""
 
+    lags: ClassVar[bool] = True
+
     def decide(self, table: Table) -> Decision:
         """The next segment of the cohort, or the next cohort."""
         going = may_go_on(table)
@@ -109,6 +111,8 @@ class RunAll:
 @dataclasses.dataclass(frozen=True)
 class SuccessiveHalving:
     """See ``successive_halving``."""
+
+    lags: ClassVar[bool] = True
 
     eta: int = 4
     min_steps: int | None = None
@@ -133,6 +137,8 @@ class Bracket(NamedTuple):
 @dataclasses.dataclass(frozen=True)
 class Hyperband:
     """See ``hyperband``."""
+
+    lags: ClassVar[bool] = True
 
     eta: int = 3
     min_steps: int | None = None

@@ -13,7 +13,7 @@ import numpy as np
 from gdjax.errors import InvalidType, InvalidValue
 from gdjax.ranges import Interval
 from gdjax.sweep.arguments import choose, number, settle
-from gdjax.sweep.space import Choice, Distribution, Integer
+from gdjax.sweep.distributions import Choice, Distribution, Integer
 
 Exploit = Literal["truncation", "tournament"]
 Explore = Literal["perturb", "resample"]
@@ -102,7 +102,7 @@ def explore(
       (https://arxiv.org/abs/1711.09846), section 4.1.1 and, for the defaults, 4.2 and A.1; 0.25 is
       the default of Ray Tune.
 
-    >>> from gdjax.sweep.space import LogUniform
+    >>> from gdjax.sweep.distributions import LogUniform
     >>> explore(
     ...     {"learning_rate": np.array([0.1, 0.9]), "decay": np.array([0.5, 0.5])},
     ...     np.array([False, True]),

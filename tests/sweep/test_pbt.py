@@ -3,7 +3,7 @@ import pytest
 
 from gdjax.errors import InvalidType, InvalidValue
 from gdjax.sweep.pbt import PopulationBasedTraining, exploit, explore, population_based_training
-from gdjax.sweep.space import Choice, Integer, LogUniform, Uniform
+from gdjax.sweep.distributions import Choice, Integer, LogUniform, Uniform
 
 NAN, INF = np.nan, np.inf
 HOW = ["truncation", "tournament"]

@@ -1,0 +1,32 @@
+import pytest
+
+from gdjax import Integer, InvalidValue, LogUniform, Uniform
+from gdjax.sweep import specs
+
+
+@pytest.mark.parametrize(
+    ("spec", "expected"),
+    [
+        ("log:1e-4:1:64", LogUniform(1e-4, 1.0, 64)),
+        ("log:1e-4:1", LogUniform(1e-4, 1.0)),
+        ("uniform:-1:1:3", Uniform(-1, 1, 3)),
+        ("int:2:5", Integer(2, 5)),
+        ("0.1,0.2", [0.1, 0.2]),
+        ("3e-4", [3e-4]),
+    ],
+)
+def test_specs(spec, expected):
+    assert specs.parse("a", spec) == expected
+
+
+@pytest.mark.parametrize(
+    ("spec", "message"),
+    [
+        ("lg:1:2", "a: cannot read 'lg:1:2'; write log:LOW:HIGH:POINTS"),
+        ("log:1:0.1", "a: LogUniform needs low < high"),
+        ("int:1:2:3", "a: cannot read 'int:1:2:3'"),
+    ],
+)
+def test_what_is_no_spec_is_told(spec, message):
+    with pytest.raises(InvalidValue, match=message):
+        specs.parse("a", spec)
