@@ -1,0 +1,45 @@
+"""Rungs: the evaluations at which trials of equal steps are compared."""
+
+import math
+
+import numpy as np
+
+from gdjax.ranges import Interval
+from gdjax.sweep.table import Decision, Table
+
+ETA = Interval(2, math.inf, integer=True)
+STEPS = Interval(1, math.inf, integer=True)
+
+
+def rungs_of(table: Table, eta: int, min_steps: int | None) -> np.ndarray:
+    """Segments made at each rung, ``int[rung]``, rising."""
+    trials, whole = len(table.done), int(table.steps[-1])
+    parts, part = [], eta
+    while part <= trials if min_steps is None else part * min_steps <= whole:
+        parts.append(part)
+        part *= eta
+    return rungs_at(table.steps, parts)
+
+
+def rungs_at(steps: np.ndarray, parts: list[int]) -> np.ndarray:
+    """Segments made at the first evaluation from ``1 / part`` of a run on, short of its end."""
+    least = [-(-int(steps[-1]) // part) for part in parts]
+    rungs = np.unique(np.searchsorted(steps, least)) + 1
+    return rungs[rungs < len(steps)]
+
+
+def may_go_on(table: Table) -> np.ndarray:
+    """Whether each trial has a segment left to make, ``bool[trial]``."""
+    return table.active & (table.done < len(table.steps))
+
+
+def at_rung(rungs: np.ndarray, table: Table) -> np.ndarray:
+    """Whether each trial stands at a rung, ``bool[trial]``."""
+    is_rung = np.zeros(len(table.steps) + 1, bool)
+    is_rung[rungs] = True
+    return is_rung[table.done]
+
+
+def advance(trials: np.ndarray) -> Decision:
+    """Only advance."""
+    return Decision(trials, np.zeros(0, int), [])
