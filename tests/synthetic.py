@@ -1,9 +1,9 @@
 """Sweep results made up, as a sweep would measure them."""
 
 import numpy as np
+from gdjax.sweep.stopping import judge
 
 from gdjax.sweep.results import SweepResult
-from gdjax.sweep.stopping import judge
 
 
 def synthetic(

@@ -9,7 +9,7 @@ import numpy as np
 from jax.sharding import Mesh
 
 from gdjax.errors import InvalidType
-from gdjax.sweep import packing, population
+from gdjax.sweep import population
 from gdjax.sweep.families import Family
 from gdjax.sweep.packing import Job, Shape
 from gdjax.sweep.population import Chunks, Segment, Weights

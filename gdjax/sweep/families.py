@@ -120,8 +120,8 @@ def _stack(factory: Factory, settings: Mapping[str, np.ndarray]) -> GradientTran
     for name, values in settings.items():
         if values.dtype.kind in "iu" and not np.array_equal(columns[name], values):
             raise InvalidValue(
-                f"{name} takes whole numbers up to {np.abs(values).max()}, which {columns[name].dtype} "
-                "cannot hold; take smaller ones, or jax.config.update('jax_enable_x64', True)"
+                f"{name} takes whole numbers that {columns[name].dtype} cannot hold, such as "
+                f"{np.abs(values).max()}; jax.config.update('jax_enable_x64', True) makes room"
             )
     stacked = jax.vmap(lambda values: factory(**values))(columns)
     # On the host, where taking rows compiles nothing; PRNG keys have no form there.

@@ -113,7 +113,6 @@ class SuccessiveHalving:
     """See ``successive_halving``."""
 
     lags: ClassVar[bool] = True
-
     eta: int = 4
     min_steps: int | None = None
 
@@ -139,7 +138,6 @@ class Hyperband:
     """See ``hyperband``."""
 
     lags: ClassVar[bool] = True
-
     eta: int = 3
     min_steps: int | None = None
 

@@ -167,7 +167,9 @@ def judge(loss: np.ndarray, finite: np.ndarray) -> tuple[np.ndarray, np.ndarray,
     since = np.where(diverged, after_last_good, steps)
     value = np.take_along_axis(loss, np.minimum(since, steps - 1)[:, None], axis=1)[:, 0]
     of_loss = np.char.add("loss is ", value.astype(str))
-    reason = np.select([diverged & (since < steps), diverged], [of_loss, "a parameter is not finite"], "")
+    reason = np.select(
+        [diverged & (since < steps), diverged], [of_loss, "a parameter is not finite"], ""
+    )
     return diverged, since, reason
 
 

@@ -29,8 +29,8 @@ class Loop:
     """Advances trials until the rules have no more to do.
 
     A job is handed to the devices before the last one's measurements are read, so that the host
-    works while they do. Rules that ask for scores themselves (``lags``) are asked without waiting
-    for the last ones; the others see all that was measured. Neither depends on how fast a device is.
+    works while they do. Schedulers that wait for scores themselves (``lags``) are asked at once;
+    other rules see all measurements first. Neither depends on how fast a device is.
 
     Args:
       parts: all families.

@@ -64,7 +64,7 @@ def exploit(
         better = scores[rivals] < np.where(able, scores, np.inf)
         return np.where(better, rivals, own)
     # Rounded first, because 0.29 * 100 is less than 29.
-    count = min(max(1, math.floor(round(fraction * trials, 9))), trials // 2)
+    count = max(1, math.floor(round(fraction * trials, 9)))
     order = np.argsort(scores, kind="stable")
     copies = ~able
     copies[order[trials - count :]] = True

@@ -15,7 +15,17 @@ from gdjax.sweep.table import Status
 
 RESULTS_FILE = "results.nc"
 RESERVED = frozenset(
-    ("trial", "seed", "step", "evaluation_step", "family", "status", "diverged_at", "reason", "width")
+    (
+        "trial",
+        "seed",
+        "step",
+        "evaluation_step",
+        "family",
+        "status",
+        "diverged_at",
+        "reason",
+        "width",
+    )
 )
 """Names in every result, which no hyperparameter and no metric may have."""
 

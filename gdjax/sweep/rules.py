@@ -48,7 +48,6 @@ def gather(stopping: Rule | Sequence[Rule] | None, mode: str) -> Rules:
         )
     if mode == "max":  # rules see numbers of which less is better
         stoppers = [
-            dataclasses.replace(s, value=-s.value) if isinstance(s, Target) else s
-            for s in stoppers
+            dataclasses.replace(s, value=-s.value) if isinstance(s, Target) else s for s in stoppers
         ]
     return Rules(schedulers[0] if schedulers else run_all(), tuple(stoppers))

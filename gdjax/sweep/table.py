@@ -48,7 +48,11 @@ class Decision(NamedTuple):
 
 
 class Scheduler(Protocol):
-    """Says which trials advance: a pure function of the table."""
+    """Says which trials advance: a pure function of the table.
+
+    One that says ``lags = True`` decides the same whether or not it is asked before the last
+    segments are measured: where it needs their scores, it waits for them itself.
+    """
 
     def decide(self, table: Table) -> Decision:
         """The next trials; called again after each segment."""

@@ -45,9 +45,7 @@ def shapes(
     return [wide, _shape(narrow, width, seeds, devices, run_bytes)]
 
 
-def _shape(
-    width: int, trials: int, seeds: int, devices: list[jax.Device], run_bytes: int
-) -> Shape:
+def _shape(width: int, trials: int, seeds: int, devices: list[jax.Device], run_bytes: int) -> Shape:
     blocks = -(-trials // width)
     held = max(1, min(MOST_RUNS, _memory(devices) // (4 * max(run_bytes, 1))) // (width * seeds))
     return Shape(len(devices), -(-min(blocks, held) * seeds // len(devices)), width)

@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 
 from gdjax.errors import InvalidType, InvalidValue
-from gdjax.sweep.pbt import PopulationBasedTraining, exploit, explore, population_based_training
 from gdjax.sweep.distributions import Choice, Integer, LogUniform, Uniform
+from gdjax.sweep.pbt import PopulationBasedTraining, exploit, explore, population_based_training
 
 NAN, INF = np.nan, np.inf
 HOW = ["truncation", "tournament"]
@@ -45,6 +45,10 @@ def test_how_many_a_truncation_replaces(trials, fraction, copies):
 
 def test_of_equal_scores_the_lower_trial_counts_as_better():
     assert exploit(np.ones(5), rng()).tolist() == [0, 1, 2, 3, 0]
+    many = exploit(np.arange(100) % 2, rng(), fraction=0.1)
+    assert many[:81].tolist() == list(range(81))
+    assert (many[81::2] % 2 == 0).all()
+    assert many[81::2].max() <= 18
     for seed in range(20):
         assert exploit(np.ones(5), rng(seed), "tournament").tolist() == [0, 1, 2, 3, 4]
 
@@ -72,6 +76,12 @@ def test_who_diverged_is_replaced_and_never_a_parent(how):
             assert (scores[parents[moved & able]] <= scores[moved & able]).all()
         else:
             assert parents.tolist() == list(range(len(scores)))
+
+
+@pytest.mark.parametrize("how", HOW)
+def test_all_go_on_from_the_only_one_that_can(how):
+    for seed in range(10):
+        assert exploit([INF, NAN] * 10 + [1.0], rng(seed), how, fraction=0.5).tolist() == [20] * 21
 
 
 def test_in_a_truncation_nobody_copies_one_that_copies():

@@ -71,6 +71,7 @@ def test_median_rule_with_trials_that_diverged():
     scores[:, 1] = NAN, NAN, -INF, 5, INF  # the mean of inf and -inf is no number
     rule = median_stopping(min_trials=2)
     assert stops(rule, table(scores, [2] * 5, inactive=[2]))[0] == []
+    assert stops(rule, table([[9, NAN, 9], [1, 1, 1], [1, 1, 1], [1, 1, 1]], [2] * 4))[0] == []
     assert stops(rule, table(constant([INF] * 4, 2), [1] * 4))[0] == []
     assert stops(rule, table(constant([NAN] * 4, 2), [1] * 4))[0] == []
 
