@@ -78,7 +78,7 @@ class Sweep:
           widths: of the programs, ``int[evaluation]``, 0 for segments that were not made.
         """
         ledger = self.ledger()
-        part = [part for part in self.parts(ledger) if trial in part.trials][0]
+        part = next(part for part in self.parts(ledger) if trial in part.trials)
         executor, number = part.executor, np.array([trial - part.first])
         for segment in range(np.count_nonzero(widths)):
             program = executor.program(int(widths[segment]))

@@ -91,4 +91,6 @@ def _plain(x: Any) -> Any:
 
 
 def _as_like(x: np.ndarray, like: Any) -> Any:
-    return jax.random.wrap_key_data(x, impl=jax.random.key_impl(like)) if _is_key(like) else x
+    if not _is_key(like):
+        return x
+    return jax.random.wrap_key_data(x, impl=jax.random.key_impl(jnp.empty((), like.dtype)))

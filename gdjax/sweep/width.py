@@ -27,7 +27,7 @@ def shapes(
 
     >>> cpu = jax.devices("cpu")[:1]
     >>> shapes(None, trials=40, seeds=1, devices=cpu, run_bytes=4000)
-    [Shape(devices=1, chunks=2, width=20), Shape(devices=1, chunks=8, width=2)]
+    [Shape(devices=1, chunks=2, width=20), Shape(devices=1, chunks=10, width=2)]
     """
     on_cpu = devices[0].platform == "cpu"
     if width is None:
