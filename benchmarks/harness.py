@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
-from gdjax.sweep import engine
+from gdjax.sweep import running
 
 Row = dict[str, Any]
 Candidate = Callable[[], Any]
@@ -162,7 +162,7 @@ def environment() -> dict[str, Any]:
     """Devices and versions: what a measurement means nothing without."""
     device = jax.devices()[0]
     return {
-        **engine.environment(),
+        **running.environment(),
         "jaxlib": importlib.metadata.version("jaxlib"),
         "platform": device.platform,
         "device_kind": device.device_kind,

@@ -21,9 +21,9 @@ import numpy as np
 from gdjax import optimizers, problems, report
 from gdjax.errors import GdjaxError, InvalidValue, MissingExtra, nearest
 from gdjax.sweep import Space, SweepResult, checkpoint, load_space, spacefile, specs, sweep
-from gdjax.sweep.engine import environment
 from gdjax.sweep.families import Factory
 from gdjax.sweep.results import RESULTS_FILE
+from gdjax.sweep.running import environment
 from gdjax.sweep.space import Method
 from gdjax.sweep.table import Status
 from gdjax.task import Task

@@ -118,8 +118,8 @@ class Task:
         params, batch = self._shapes("init", key), self._shapes("batch", key, step)
         loss, metrics = self._shapes("loss_and_metrics", params, batch, key)
         evaluation = {} if self.evaluate is None else self._shapes("evaluate", params)
-        each_step = {"loss": loss, **metrics}
-        return tuple({k: v.dtype for k, v in x.items()} for x in (each_step, evaluation))
+        each_step = {"loss": loss.dtype} | {name: x.dtype for name, x in metrics.items()}
+        return each_step, {name: x.dtype for name, x in evaluation.items()}
 
     def loss_and_metrics(self, params: Any, batch: Any, key: jax.Array) -> tuple[Any, dict]:
         """The loss, and its metrics where there are any."""

@@ -3,7 +3,7 @@
 import contextlib
 import os
 import pathlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from gdjax.errors import InvalidValue
 
@@ -28,32 +28,75 @@ def atomic(path: pathlib.Path, new: bool = False) -> Iterator[pathlib.Path]:
             os.link(temporary, path)
         else:
             os.replace(temporary, path)
+        _flush_directory(path.parent)
     finally:
         temporary.unlink(missing_ok=True)
 
 
-def prepare(directory: str | os.PathLike, results: str) -> pathlib.Path:
+def prepare(directory: str | os.PathLike, taken: Iterable[str]) -> pathlib.Path:
     """Make ``directory`` ready for a sweep.
 
     Args:
       directory: made where it does not exist.
-      results: name of the file whose presence says that a sweep lives there.
+      taken: patterns of files whose presence says that another sweep lives there.
 
     Raises:
       InvalidValue: it holds another sweep, is a file, or cannot be written to.
     """
     path = pathlib.Path(directory)
-    if (path / results).exists():
-        raise InvalidValue(
-            f"{path} already holds a sweep ({results}); choose another directory or remove it"
-        )
+    for pattern in taken:
+        for found in path.glob(pattern):
+            raise InvalidValue(
+                f"{path} already holds a sweep ({found.name}); sweep(..., resume=True) goes on "
+                "with it, or choose another directory or remove it"
+            )
     try:
         path.mkdir(parents=True, exist_ok=True)
-        for partial in path.glob(f".{results}.*.partial"):  # of a process that was killed
-            partial.unlink()
         with atomic(path / ".writable"):
             pass
         (path / ".writable").unlink()
     except OSError as error:
         raise InvalidValue(f"{path} cannot be written to: {error.strerror}") from None
     return path
+
+
+@contextlib.contextmanager
+def locked(directory: pathlib.Path) -> Iterator[None]:
+    """Keep other processes from writing to ``directory``; the system lets go when this one ends.
+
+    Raises:
+      InvalidValue: another process has it.
+    """
+    path = directory / ".lock"
+    with open(path, "a") as file:
+        try:
+            _lock(file.fileno())
+        except OSError:
+            raise InvalidValue(
+                f"another process writes to {directory}; wait for it, or choose another directory"
+            ) from None
+        for partial in directory.glob(".*.partial"):  # of a process that was killed
+            partial.unlink()
+        yield
+        path.unlink(missing_ok=True)
+
+
+def _lock(descriptor: int) -> None:
+    try:
+        import fcntl
+    except ImportError:  # Windows
+        import msvcrt
+
+        msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)  # type: ignore[attr-defined]
+    else:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
+def _flush_directory(path: pathlib.Path) -> None:
+    """Make a new name durable, where the system can."""
+    with contextlib.suppress(OSError):
+        descriptor = os.open(path, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)

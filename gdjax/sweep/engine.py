@@ -5,14 +5,12 @@ numbers depend neither on its slot nor on its neighbours, so ``rerun``, which ex
 program at the same width, gives the same bits.
 """
 
-import contextlib
 import dataclasses
-import importlib.metadata
 import importlib.util
+import math
 import numbers
 import os
-import platform
-import time
+import pathlib
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -20,15 +18,16 @@ import jax
 import numpy as np
 
 from gdjax.errors import InvalidType, InvalidValue, MissingExtra, nearest
-from gdjax.sweep import checkpoint, families
-from gdjax.sweep.families import Factory, Family
-from gdjax.sweep.loop import Loop
-from gdjax.sweep.progress import Progress
+from gdjax.ranges import Interval
+from gdjax.sweep import checkpoint, families, running
+from gdjax.sweep.arguments import number
+from gdjax.sweep.families import Factory
+from gdjax.sweep.keeper import CHECKPOINTS
+from gdjax.sweep.population import Device
 from gdjax.sweep.results import RESERVED, RESULTS_FILE, SweepResult
-from gdjax.sweep.rules import Rule, Rules, gather
+from gdjax.sweep.rules import Rule, gather
 from gdjax.sweep.setup import Options, Sweep
 from gdjax.sweep.space import Method, Space
-from gdjax.sweep.table import Spent
 from gdjax.task import Task
 
 
@@ -44,8 +43,10 @@ def sweep(
     stopping: Rule | Sequence[Rule] = (),
     width: int | None = None,
     segment: int | None = None,
-    devices: Sequence[jax.Device] | None = None,
+    devices: Sequence[Device] | None = None,
     directory: str | os.PathLike | None = None,
+    resume: bool = False,
+    checkpoint_seconds: float | None = None,
     progress: bool | None = None,
 ) -> SweepResult:
     """Train many settings of an optimizer at once, each with several seeds.
@@ -70,7 +71,12 @@ def sweep(
         the size of what is trained.
       segment: steps between evaluations; about a tenth of ``steps`` where None.
       devices: that share the work, all of one kind; all of JAX's default backend where None.
-      directory: where to write the results; nothing is written where None.
+      directory: where to write checkpoints and the results; nothing is written where None. There,
+        Ctrl-C and SIGTERM save everything before they end the sweep; a second one does not wait.
+      resume: go on with the sweep in ``directory`` where it was when it was killed, and end with
+        the bits that it would have ended with; start where there is none.
+      checkpoint_seconds: between checkpoints; 0: after each segment; where None, as often as
+        writing them takes no more than a fiftieth of the time.
       progress: show a progress bar; where None, on a terminal.
 
     Returns:
@@ -104,11 +110,21 @@ def sweep(
     space = space if isinstance(space, Space) else Space(space)
     drawn = families.draw(families.by_name(optimizer), space, method, trials, key)
     _check_names(space.dimensions, task.check())
+    for package in ("xarray", "h5netcdf"):
+        if directory is not None and importlib.util.find_spec(package) is None:
+            raise MissingExtra("sweep(directory=...)", "sweep")
+    if resume and directory is None:
+        raise InvalidValue("resume=True needs directory: the one of the sweep that is to go on")
+    if checkpoint_seconds is not None:
+        checkpoint_seconds = number("checkpoint_seconds", checkpoint_seconds, Interval(0, math.inf))
     segment = min(segment or _default_segment(steps), steps)
     prepared = Sweep(task, drawn, Options(steps, segment, seeds, key, width), _devices(devices))
     if directory is None:
-        return _run(prepared, rules, progress)
-    return _run_and_save(prepared, rules, progress, directory)
+        return running.run(prepared, rules, progress)
+    if resume and (pathlib.Path(directory) / RESULTS_FILE).exists():
+        return dataclasses.replace(SweepResult.load(directory), again=prepared.rerun)
+    path = checkpoint.prepare(directory, () if resume else (RESULTS_FILE, CHECKPOINTS))
+    return running.run_and_save(prepared, rules, progress, path, checkpoint_seconds)
 
 
 def reconnect(
@@ -137,82 +153,7 @@ def reconnect(
     return dataclasses.replace(result, again=sweep.rerun)
 
 
-def environment() -> dict[str, str]:
-    """Versions and device, to stand beside every measurement."""
-    device = jax.devices()[0]
-    versions = {name: importlib.metadata.version(name) for name in ("gdjax", "jax", "optax")}
-    return {
-        **versions,
-        "python": platform.python_version(),
-        "device": f"{len(jax.devices())} x {device.platform} ({device.device_kind})",
-    }
-
-
-def _run_and_save(
-    sweep: Sweep, rules: Rules, progress: bool | None, directory: str | os.PathLike
-) -> SweepResult:
-    for package in ("xarray", "h5netcdf"):
-        if importlib.util.find_spec(package) is None:
-            raise MissingExtra("sweep(directory=...)", "sweep")
-    checkpoint.prepare(directory, RESULTS_FILE)
-    try:
-        result = _run(sweep, rules, progress)
-    except BaseException:
-        with contextlib.suppress(OSError):
-            os.rmdir(directory)  # where it is empty
-        raise
-    try:
-        result.save(directory)
-    except InvalidValue as error:
-        error.add_note("nothing is lost: the measurements are this error's attribute `result`")
-        vars(error)["result"] = result
-        raise
-    return result
-
-
-def _run(sweep: Sweep, rules: Rules, show_progress: bool | None) -> SweepResult:
-    task = sweep.plan.task
-    ledger = sweep.ledger()
-    progress = Progress(show_progress, ledger, task.objective, -1 if task.mode == "max" else 1)
-    began = time.perf_counter()
-    sweep.compile()
-    compiled = time.perf_counter()
-    progress.begin()
-
-    def spent() -> Spent:
-        return Spent(ledger.run_steps, 0.0, time.perf_counter() - began)
-
-    loop = Loop(sweep.parts(ledger), ledger, rules, sweep.options.seeds, len(ledger.made), spent)
-    loop.run(progress.update)
-    ended = time.perf_counter()
-    progress.close()
-    drawn = sweep.drawn
-    names = dict.fromkeys(name for family in drawn for name in family.settings)
-    options = {name: getattr(sweep.options, name) for name in ("steps", "segment", "key")}
-    return SweepResult(
-        family=np.repeat([f.name for f in drawn], [f.trials for f in drawn]),
-        settings={name: np.concatenate([_column(f, name) for f in drawn]) for name in names},
-        traces=ledger.traces,
-        evaluations=ledger.evaluations,
-        evaluation_steps=ledger.steps,
-        status=ledger.status,
-        diverged_at=ledger.diverged_at,
-        reason=ledger.reason.astype(str),
-        width=ledger.width,
-        attributes={
-            "objective": task.objective,
-            "mode": task.mode,
-            **environment(),
-            **options,
-            "stopping": repr(rules),
-            "compile_seconds": compiled - began,
-            "run_seconds": ended - compiled,
-        },
-        again=sweep.rerun,
-    )
-
-
-def _devices(devices: Sequence[jax.Device] | None) -> list[jax.Device]:
+def _devices(devices: Sequence[Device] | None) -> list[Device]:
     chosen = list(jax.devices() if devices is None else devices)
     if not chosen or not all(isinstance(device, jax.Device) for device in chosen):
         raise InvalidType(f"devices must be some of jax.devices(), got {devices!r}")
@@ -237,11 +178,6 @@ def _check_names(hyperparameters: Iterable[str], metrics: set[str]) -> None:
             raise InvalidValue(f"{name!r} is a column of every result; give yours another name")
     for name in metrics & set(hyperparameters):
         raise InvalidValue(f"{name!r} is both a hyperparameter and a metric; rename one")
-
-
-def _column(family: Family, name: str) -> np.ndarray:
-    """A hyperparameter's value in each trial of a family, NaN where the family has none."""
-    return family.settings.get(name, np.full(family.trials, np.nan))
 
 
 def _default_segment(steps: int) -> int:

@@ -16,6 +16,9 @@ from gdjax.sweep.population import Chunks, Segment, Weights
 from gdjax.sweep.store import Store, to_host
 from gdjax.task import Task
 
+COMPILING = 1e11
+"""Floating-point operations in the time of compiling one more program: some seconds of a core."""
+
 
 class Plan(NamedTuple):
     """What decides every bit of a sweep, apart from the families."""
@@ -46,15 +49,14 @@ class Program:
     def __init__(self, plan: Plan, family: Family, shape: Shape):
         self.shape = shape
         self._plan, self._family = plan, family
-        self._compiled: jax.stages.Compiled | None = None
 
-    def compile(self) -> jax.stages.Compiled:
+    @functools.cached_property
+    def compiled(self) -> jax.stages.Compiled:
         """What is called."""
-        if self._compiled is None:
-            self._compiled = self.lower().compile()
-        return self._compiled
+        return self.lowered.compile()
 
-    def lower(self) -> jax.stages.Lowered:
+    @functools.cached_property
+    def lowered(self) -> jax.stages.Lowered:
         """The program before it is compiled."""
         plan, family = self._plan, self._family
         places = (self.shape.places, self.shape.width)
@@ -63,8 +65,8 @@ class Program:
         def on_chunks(x: Any, lead: tuple[int, ...] = places) -> jax.ShapeDtypeStruct:
             return jax.ShapeDtypeStruct((*lead, *x.shape), x.dtype, sharding=spread)
 
-        number = jax.ShapeDtypeStruct((), np.int32)
-        chunks = Chunks(*[on_chunks(number, places[:1])] * 3)
+        number: Any = on_chunks(jax.ShapeDtypeStruct((), np.int32), places[:1])
+        chunks = Chunks(number, number, number)
         optimizers = jax.tree.map(on_chunks, one_optimizer(family))
         weights = jax.tree.map(on_chunks, one_run(plan, family))
         sizes = {"width": self.shape.width, "segment": int(plan.lengths.max())}
@@ -127,9 +129,23 @@ class Executor:
         self._plan, self._waiting = plan, waiting
         self._aloft: list[Flight] = []
 
-    def choose(self, trials: int) -> Program:
-        """The cheaper program for as many trials."""
-        return min(self.programs, key=lambda p: cost(trials, self._plan.seeds, p.shape))
+    @functools.cached_property
+    def flops(self) -> float:
+        """Floating-point operations of one update of one run, by XLA's count before it fuses."""
+        plan = self._plan
+        shapes = one_optimizer(self.family), one_run(plan, self.family)
+        return population.step_flops(plan.task, plan.key, *shapes)
+
+    def choose(self, trials: int, steps: int) -> Program:
+        """The cheaper program for as many trials with up to so many steps before them.
+
+        It depends on nothing that another machine, or the same one resumed, would see otherwise.
+        """
+        seeds, wide = self._plan.seeds, self.programs[0]
+        best = min(self.programs, key=lambda p: runs_paid(trials, seeds, p.shape))
+        saved = runs_paid(trials, seeds, wide.shape) - runs_paid(trials, seeds, best.shape)
+        worth = saved > 0 and saved * steps * self.flops > COMPILING
+        return best if worth else wide
 
     def program(self, width: int) -> Program:
         """The one of a width."""
@@ -150,10 +166,10 @@ class Executor:
             spread = population.over_chunks(self._plan.mesh)
             optimizers, weights = jax.device_put((optimizers, weights), spread)
         begins = np.append(0, self._plan.steps)[job.segment]
-        counts = np.where(job.busy, self._plan.lengths[job.segment], 0)
-        chunks = Chunks(*(x.astype(np.int32) for x in (job.seed, begins, counts)))
-        weights, measured = program.compile()(
-            self._plan.task, self._plan.key, chunks, optimizers, weights
+        lengths = np.where(job.busy, self._plan.lengths[job.segment], 0)
+        numbers: Any = (x.astype(np.int32) for x in (job.seed, begins, lengths))
+        weights, measured = program.compiled(
+            self._plan.task, self._plan.key, Chunks(*numbers), optimizers, weights
         )
         flight = Flight(job, optimizers, weights, measured)
         self._aloft.append(flight)
@@ -182,10 +198,9 @@ class Executor:
         self.store.put(flight.job.trials[chunk, place], flight.job.seed[chunk], weights)
 
 
-def cost(trials: int, seeds: int, shape: Shape) -> float:
-    """What a call for as many trials costs on a CPU, in runs of one device, one after another.
+def runs_paid(trials: int, seeds: int, shape: Shape) -> int:
+    """What a call for as many trials costs on a CPU, in runs.
 
-    A chunk costs about a run beside those that it holds, filled or not.
+    A chunk costs about one run beside those that it holds, filled or not.
     """
-    chunks = -(-trials // shape.width) * seeds
-    return -(-chunks // shape.devices) * (1 + shape.width)
+    return -(-trials // shape.width) * seeds * (1 + shape.width)

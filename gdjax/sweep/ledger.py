@@ -10,6 +10,8 @@ from gdjax.sweep.population import Segment
 from gdjax.sweep.table import Spent, Status, Table
 from gdjax.task import Task
 
+_KEPT = ("status", "diverged_at", "measured", "width", "scores")
+
 
 class Ledger:
     """Measurements and status of all runs.
@@ -40,7 +42,6 @@ class Ledger:
         self.measured = np.zeros(trials, int)  # segments collected
         self.width = np.zeros((trials, len(steps)), int)  # of the program that made each segment
         self.scores = np.full((trials, len(steps)), np.nan)
-        self.run_steps = 0
 
     @property
     def active(self) -> np.ndarray:
@@ -54,6 +55,11 @@ class Ledger:
         return (self.status == Status.RUNNING).any(axis=1) & unfinished & (self.made > 0)
 
     @property
+    def run_steps(self) -> np.ndarray:
+        """Updates made, summed over the runs of each trial, ``int[trial]``."""
+        return np.append(0, self.steps)[self.measured] * self.status.shape[1]
+
+    @property
     def progress(self) -> float:
         """How much is done, of all that there may be to do, in [0, 1]."""
         running = (self.status == Status.RUNNING).any(axis=1)
@@ -64,6 +70,22 @@ class Ledger:
     def best(self) -> float:
         """The lowest score so far; inf where there is none."""
         return float(np.fmin.reduce(self.scores, axis=None, initial=np.inf))
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        """All that a file must keep, while nothing is computing."""
+        own = {name: getattr(self, name) for name in _KEPT}
+        own["reason"] = self.reason.astype(str)
+        own |= {f"trace/{name}": values for name, values in self.traces.items()}
+        return own | {f"evaluation/{name}": values for name, values in self.evaluations.items()}
+
+    def restore(self, arrays: dict[str, np.ndarray]) -> None:
+        """Take over what :meth:`arrays` returned."""
+        for name in _KEPT:
+            setattr(self, name, arrays[name])
+        self.made = self.measured.copy()
+        self.reason = arrays["reason"].astype(object)
+        self.traces = {name: arrays[f"trace/{name}"] for name in self.traces}
+        self.evaluations = {name: arrays[f"evaluation/{name}"] for name in self.evaluations}
 
     def table(self, slots: int, capacity: int, spent: Spent) -> Table:
         """What the rules see."""
@@ -129,7 +151,6 @@ class Ledger:
         self.reason[fallen] = reason[diverged & running]
         trials = np.unique(runs[0])
         self.measured[trials] = number + 1
-        self.run_steps += int(length) * len(running)
         self._score(trials, number)
         if number + 1 == len(self.steps):
             done = self.status[trials]

@@ -53,7 +53,8 @@ class Loop:
         self.parts, self.ledger = parts, ledger
         self._rules, self._seeds, self._capacity, self._spent = rules, seeds, capacity, spent
         shapes = [part.executor.programs[0].shape for part in parts]
-        self._slots = min(shape.places // seeds * shape.width for shape in shapes)
+        # The same on up to eight devices, so that what ASHA decides is.
+        self._slots = min(s.width * max(1, max(8, s.devices) // seeds) for s in shapes)
         self._flights: deque[tuple[Part, Flight]] = deque()
 
     def run(self, between: Callable[[], None]) -> None:
@@ -90,8 +91,9 @@ class Loop:
             mine = trials[(trials >= part.trials.start) & (trials < part.trials.stop)]
             if not mine.size:
                 continue
-            program = part.executor.choose(len(mine))
             made = self.ledger.made[mine]
+            steps = self.ledger.steps[-1] - self.ledger.begins[made.min()]
+            program = part.executor.choose(len(mine), int(steps))
             for job in pack(mine - part.first, made, self._seeds, program.shape):
                 flight = part.executor.dispatch(job, program)
                 handed = np.unique(job.trials[job.real]) + part.first

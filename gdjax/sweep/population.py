@@ -18,13 +18,16 @@ from gdjax.task import Task
 from gdjax.training import Run
 from gdjax.transformation import GradientTransformation
 
+Device = Any
+"""A ``jax.Device``, which type checkers see as a variable."""
+
 
 class Chunks(NamedTuple):
     """Where each chunk stands and how far it goes."""
 
     seed: jax.Array  # int32[chunk]: which of the sweep's seeds
     step: jax.Array  # int32[chunk]: updates made so far; at 0 its runs are started
-    count: jax.Array  # int32[chunk]: updates to make; a chunk with 0 costs nothing
+    length: jax.Array  # int32[chunk]: updates to make; a chunk with 0 costs nothing
 
 
 class Weights(NamedTuple):
@@ -37,12 +40,12 @@ class Weights(NamedTuple):
 class Segment(NamedTuple):
     """What a segment measured."""
 
-    traces: dict[str, jax.Array]  # [chunk, step, run]; NaN beyond the chunk's count
+    traces: dict[str, jax.Array]  # [chunk, step, run]; NaN beyond the chunk's length
     evaluation: dict[str, jax.Array]  # [chunk, run]
     finite: jax.Array  # bool[chunk, run]: whether all parameters are at its end
 
 
-def make_mesh(devices: tuple[jax.Device, ...]) -> Mesh:
+def make_mesh(devices: tuple[Device, ...]) -> Mesh:
     """All devices in a row."""
     return Mesh(devices, ("chunk",))
 
@@ -77,7 +80,7 @@ def advance(
       optimizers: leaves ``[chunk, run, ...]``.
       weights: leaves ``[chunk, run, ...]``; anything where a chunk's step is 0.
       width: runs in a chunk.
-      segment: the longest count.
+      segment: the longest length.
       mesh: of the devices.
     """
     spread, copied = PartitionSpec("chunk"), PartitionSpec()
@@ -141,10 +144,20 @@ def _advance_chunk(
             lambda: begin(task, key, chunk.seed, optimizers, width),
             lambda: weights,
         )
-        weights, measured = jax.lax.fori_loop(0, chunk.count, body, (weights, traces))
+        weights, measured = jax.lax.fori_loop(0, chunk.length, body, (weights, traces))
         return weights, Segment(measured, *measure_all(weights))
 
-    return jax.lax.cond(chunk.count > 0, work, lambda weights: (weights, unmeasured), weights)
+    return jax.lax.cond(chunk.length > 0, work, lambda weights: (weights, unmeasured), weights)
+
+
+def step_flops(task: Task, key: jax.Array, optimizer: Any, weights: Any) -> float:
+    """Floating-point operations of one update of one run; 0 where XLA does not say."""
+
+    def one(task: Task, key: jax.Array, optimizer: Any, weights: Weights) -> tuple:
+        return training.one_step(task, optimizer, Run(*weights, key, jnp.zeros((), jnp.int32)))
+
+    costs = jax.jit(one).lower(task, key, optimizer, weights).cost_analysis()
+    return float((costs or {}).get("flops", 0.0))
 
 
 def _measure(task: Task, weights: Weights) -> tuple[dict[str, jax.Array], jax.Array]:

@@ -8,6 +8,7 @@ import numpy as np
 from gdjax.errors import MissingExtra
 from gdjax.sweep.ledger import Ledger
 from gdjax.sweep.table import Status
+from gdjax.task import Task
 
 
 class Progress:
@@ -16,12 +17,12 @@ class Progress:
     Args:
       show: whether to draw a bar; where None, on a terminal that has tqdm.
       ledger: of the sweep.
-      objective: name of the metric that ranks.
-      sign: -1 where more of it is better, else 1.
+      task: says what is told, and which is better.
     """
 
-    def __init__(self, show: bool | None, ledger: Ledger, objective: str, sign: int):
-        self._ledger, self._objective, self._sign = ledger, objective, sign
+    def __init__(self, show: bool | None, ledger: Ledger, task: Task):
+        self._ledger, self._objective = ledger, task.objective
+        self._sign = -1 if task.mode == "max" else 1
         self._bar = _make_bar(show, int(ledger.status.size))
 
     def begin(self) -> None:

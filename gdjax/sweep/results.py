@@ -220,7 +220,7 @@ class SweepResult:
         """
         dataset = self.to_xarray()
         _import("h5netcdf", "SweepResult.save")
-        path = checkpoint.prepare(directory, RESULTS_FILE) / RESULTS_FILE
+        path = checkpoint.prepare(directory, (RESULTS_FILE,)) / RESULTS_FILE
         content = bytes(dataset.to_netcdf(engine="h5netcdf"))  # HDF5 crashes on a full disk
         try:
             with checkpoint.atomic(path, new=True) as temporary:

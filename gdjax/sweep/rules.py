@@ -23,6 +23,13 @@ class Rules(NamedTuple):
         """Whether every score must be known before the next decision."""
         return bool(self.stoppers) or not getattr(self.scheduler, "lags", False)
 
+    def described(self) -> str:
+        """Their names and numbers; the same in another process."""
+        rules = (self.scheduler, *self.stoppers)
+        return ", ".join(
+            repr(r) if dataclasses.is_dataclass(r) else type(r).__name__ for r in rules
+        )
+
 
 def gather(stopping: Rule | Sequence[Rule] | None, mode: str) -> Rules:
     """Rules from what a user gives; without a scheduler all trials run to their end.

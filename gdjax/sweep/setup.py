@@ -12,6 +12,7 @@ from gdjax.sweep.families import Family
 from gdjax.sweep.ledger import Ledger
 from gdjax.sweep.loop import Part
 from gdjax.sweep.packing import pack
+from gdjax.sweep.population import Device
 from gdjax.sweep.results import Rerun
 from gdjax.task import Task
 
@@ -37,7 +38,7 @@ class Sweep:
     """
 
     def __init__(
-        self, task: Task, drawn: list[Family], options: Options, devices: Sequence[jax.Device]
+        self, task: Task, drawn: list[Family], options: Options, devices: Sequence[Device]
     ):
         self.drawn, self.options, self.devices = drawn, options, list(devices)
         mesh = population.make_mesh(tuple(devices))
@@ -46,12 +47,12 @@ class Sweep:
         copied = population.everywhere(mesh)
         task, key = jax.device_put((task, jax.random.key(options.key)), copied)
         self.plan = Plan(task, key, options.seeds, np.cumsum(lengths), mesh)
-        self._programs = [self._make_programs(family) for family in drawn]
+        self.programs = [self._make_programs(family) for family in drawn]
 
     def compile(self) -> None:
         """Compile what is needed in any case: of each family the wide program."""
-        for programs in self._programs:
-            programs[0].compile()
+        for programs in self.programs:
+            programs[0].compiled  # noqa: B018
 
     def ledger(self) -> Ledger:
         """An empty one."""
@@ -61,7 +62,7 @@ class Sweep:
     def parts(self, ledger: Ledger) -> list[Part]:
         """All families, ready to be advanced; states are kept as long as ``ledger`` wants them."""
         parts, first = [], 0
-        for family, programs in zip(self.drawn, self._programs, strict=True):
+        for family, programs in zip(self.drawn, self.programs, strict=True):
             mine = slice(first, first + family.trials)
             executor = Executor(
                 self.plan, family, programs, waiting=lambda mine=mine: ledger.waiting[mine]

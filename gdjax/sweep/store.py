@@ -51,9 +51,9 @@ class Store:
         """Those that have a row."""
         return np.flatnonzero(self._row >= 0)
 
-    def rows(self, trials: np.ndarray) -> list[np.ndarray]:
-        """Leaves ``[n, seed, ...]`` of trials that have a row, as arrays that files know."""
-        return [leaf[self._row[trials]] for leaf in self.leaves]
+    def rows(self) -> list[np.ndarray]:
+        """Leaves ``[n, seed, ...]`` of those trials."""
+        return [leaf[self._row[self.trials]] for leaf in self.leaves]
 
     def restore(self, trials: np.ndarray, leaves: list[np.ndarray]) -> None:
         """What :meth:`rows` returned, into an empty store."""
@@ -93,4 +93,6 @@ def _plain(x: Any) -> Any:
 def _as_like(x: np.ndarray, like: Any) -> Any:
     if not _is_key(like):
         return x
-    return jax.random.wrap_key_data(x, impl=jax.random.key_impl(jnp.empty((), like.dtype)))
+    return jax.random.wrap_key_data(
+        jnp.asarray(x), impl=jax.random.key_impl(jnp.empty((), like.dtype))
+    )

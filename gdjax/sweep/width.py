@@ -2,9 +2,8 @@
 
 import math
 
-import jax
-
 from gdjax.sweep.packing import Shape
+from gdjax.sweep.population import Device
 
 CPU_CACHE = 2 << 20
 """Bytes: about what a core has for itself. What is trained side by side should fit into it."""
@@ -14,7 +13,7 @@ MOST_RUNS = 1 << 14  # on all devices: more would make calls long, and save noth
 
 
 def shapes(
-    width: int | None, trials: int, seeds: int, devices: list[jax.Device], run_bytes: int
+    width: int | None, trials: int, seeds: int, devices: list[Device], run_bytes: int
 ) -> list[Shape]:
     """Shapes of a family's programs: the wide one, and on a CPU one for when few trials are left.
 
@@ -30,14 +29,7 @@ def shapes(
     [Shape(devices=1, chunks=2, width=20), Shape(devices=1, chunks=10, width=2)]
     """
     on_cpu = devices[0].platform == "cpu"
-    if width is None:
-        most = CPU_WIDEST if on_cpu else DEFAULT_WIDTH
-        fitting = max(1, min(most, CPU_CACHE // max(run_bytes, 1))) if on_cpu else most
-        blocks = -(-trials // 2 ** int(math.log2(fitting)))
-        while blocks * seeds % len(devices) and blocks < trials:
-            blocks += 1  # so that no device is idle while others finish
-        width = -(-trials // blocks)
-    width = min(width, trials)
+    width = min(width or _default(trials, seeds, devices, run_bytes), trials)
     wide = _shape(width, trials, seeds, devices, run_bytes)
     narrow = width // NARROWER
     if not on_cpu or narrow == 0 or trials <= narrow:
@@ -45,13 +37,23 @@ def shapes(
     return [wide, _shape(narrow, width, seeds, devices, run_bytes)]
 
 
-def _shape(width: int, trials: int, seeds: int, devices: list[jax.Device], run_bytes: int) -> Shape:
+def _default(trials: int, seeds: int, devices: list[Device], run_bytes: int) -> int:
+    widest = DEFAULT_WIDTH
+    if devices[0].platform == "cpu":
+        widest = max(1, min(CPU_WIDEST, CPU_CACHE // max(run_bytes, 1)))
+    blocks = -(-trials // 2 ** int(math.log2(widest)))
+    while blocks * seeds % len(devices) and blocks < trials:
+        blocks += 1  # so that no device is idle while others finish
+    return -(-trials // blocks)
+
+
+def _shape(width: int, trials: int, seeds: int, devices: list[Device], run_bytes: int) -> Shape:
     blocks = -(-trials // width)
     held = max(1, min(MOST_RUNS, _memory(devices) // (4 * max(run_bytes, 1))) // (width * seeds))
     return Shape(len(devices), -(-min(blocks, held) * seeds // len(devices)), width)
 
 
-def _memory(devices: list[jax.Device]) -> int:
+def _memory(devices: list[Device]) -> int:
     """Bytes that a sweep may fill."""
     stats = [device.memory_stats() or {} for device in devices]
     if all("bytes_limit" in s for s in stats):

@@ -43,9 +43,9 @@ with checkpoint.atomic(pathlib.Path({str(path)!r})) as temporary:
 
 
 def test_prepare_makes_a_directory_and_refuses_one_that_is_taken(tmp_path):
-    directory = checkpoint.prepare(tmp_path / "a" / "b", "results.nc")
+    directory = checkpoint.prepare(tmp_path / "a" / "b", ["results.nc"])
     assert directory.is_dir()
     assert os.listdir(directory) == []
     (directory / "results.nc").touch()
     with pytest.raises(InvalidValue, match=r"already holds a sweep \(results.nc\)"):
-        checkpoint.prepare(directory, "results.nc")
+        checkpoint.prepare(directory, ["results.nc"])

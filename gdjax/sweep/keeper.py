@@ -1,0 +1,148 @@
+"""The checkpoints of a sweep: all that it needs to go on, between two segments.
+
+A checkpoint is one npz file: plain arrays with a checksum each (that of zip), which any NumPy
+reads, without pickle and without another dependency. It is written aside, flushed and put in
+place; the last two are kept, and the newest one that can be read counts.
+"""
+
+import io
+import json
+import pathlib
+import time
+import warnings
+import zipfile
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from gdjax.errors import InvalidValue
+from gdjax.sweep import checkpoint
+from gdjax.sweep.ledger import Ledger
+from gdjax.sweep.loop import Part
+
+CHECKPOINTS = "checkpoint-*.npz"
+KEPT = 2
+SHARE = 0.02  # of the time that may go into checkpoints, where no interval is given
+
+
+class Keeper:
+    """Writes and reads the checkpoints of one sweep.
+
+    Args:
+      directory: of the sweep, locked.
+      identity: what must be the same for the sweep to go on bit for bit, by name.
+      every: seconds between checkpoints; 0: after each segment; None: as often as their cost is
+        a fiftieth of the time.
+    """
+
+    def __init__(self, directory: pathlib.Path, identity: Mapping[str, str], every: float | None):
+        self._directory, self._identity, self._every = directory, dict(identity), every
+        self._number = max([-1, *map(_number, directory.glob(CHECKPOINTS))])
+        self._last, self._cost = time.monotonic(), 0.0
+        self._warned = False
+
+    @property
+    def holds_any(self) -> bool:
+        """Whether there is a checkpoint."""
+        return self._number >= 0
+
+    def due(self) -> bool:
+        """Whether it is time for the next checkpoint."""
+        pause = self._cost / SHARE if self._every is None else self._every
+        return time.monotonic() - self._last >= pause
+
+    def save(self, ledger: Ledger, parts: Sequence[Part], seconds: float) -> bool:
+        """Write a checkpoint; where that is impossible, warn, and keep those that there are.
+
+        Nothing may be computing.
+
+        Args:
+          ledger: of the sweep.
+          parts: its families.
+          seconds: that it has run.
+        """
+        began = time.monotonic()
+        arrays = {f"ledger/{name}": values for name, values in ledger.arrays().items()}
+        for index, part in enumerate(parts):
+            part.executor.land()
+            store = part.executor.store
+            arrays[f"{index}/trials"] = store.trials
+            leaves = enumerate(store.rows())
+            arrays |= {f"{index}/{i}": _as_bytes(leaf) for i, leaf in leaves}
+        meta = {"identity": self._identity, "seconds": seconds}
+        arrays["meta"] = np.frombuffer(json.dumps(meta).encode(), np.uint8)
+        path = self._directory / f"checkpoint-{self._number + 1:08d}.npz"
+        try:
+            with checkpoint.atomic(path) as temporary, open(temporary, "wb") as file:
+                np.savez(file, allow_pickle=False, **arrays)
+        except OSError as error:
+            if not self._warned:
+                warnings.warn(
+                    f"no checkpoint can be written to {self._directory}: {error.strerror}; the "
+                    "sweep goes on, and tries again",
+                    stacklevel=2,
+                )
+            self._warned = True
+            return False
+        finally:
+            self._last = time.monotonic()
+            self._cost = self._last - began
+        self._number += 1
+        for old in sorted(self._directory.glob(CHECKPOINTS))[:-KEPT]:
+            old.unlink(missing_ok=True)
+        return True
+
+    def load(self, ledger: Ledger, parts: Sequence[Part]) -> float:
+        """Go on where the newest whole checkpoint stands; the seconds that the sweep had run.
+
+        Raises:
+          InvalidValue: it was made by something else, or none can be read.
+        """
+        arrays = self._newest()
+        meta = json.loads(bytes(arrays["meta"]))
+        differences = [
+            f"{name} was {before}, is {self._identity.get(name, 'none')}"
+            for name, before in meta["identity"].items()
+            if self._identity.get(name) != before
+        ]
+        if differences:
+            raise InvalidValue(
+                f"the sweep in {self._directory} cannot go on exactly: {'; '.join(differences)}"
+            )
+        prefix = "ledger/"
+        ledger.restore(
+            {k.removeprefix(prefix): v for k, v in arrays.items() if k.startswith(prefix)}
+        )
+        for index, part in enumerate(parts):
+            store, trials = part.executor.store, arrays[f"{index}/trials"]
+            leaves = [
+                arrays[f"{index}/{i}"].view(leaf.dtype).reshape(len(trials), *leaf.shape[1:])
+                for i, leaf in enumerate(store.leaves)
+            ]
+            store.restore(trials, leaves)
+        return meta["seconds"]
+
+    def clear(self) -> None:
+        """Remove the checkpoints of a sweep that has its results."""
+        for path in self._directory.glob(CHECKPOINTS):
+            path.unlink(missing_ok=True)
+
+    def _newest(self) -> dict[str, np.ndarray]:
+        reasons = []
+        for path in sorted(self._directory.glob(CHECKPOINTS), reverse=True):
+            try:
+                with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as file:
+                    return {name: file[name] for name in file.files}
+            except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+                reasons.append(f"{path.name}: {error}")
+        raise InvalidValue(f"no checkpoint in {self._directory} can be read: {'; '.join(reasons)}")
+
+
+def _number(path: pathlib.Path) -> int:
+    return int(path.stem.partition("-")[2])
+
+
+def _as_bytes(leaf: np.ndarray) -> Any:
+    """Files know no bfloat16, nor any other type that is not NumPy's own."""
+    return np.ascontiguousarray(leaf).view(np.uint8) if leaf.dtype.kind == "V" else leaf

@@ -1,0 +1,167 @@
+"""A sweep from its first segment, or from a checkpoint, to its results."""
+
+import hashlib
+import importlib.metadata
+import pathlib
+import platform
+import time
+from typing import Any
+
+import jax
+import numpy as np
+
+from gdjax.sweep import checkpoint, signals
+from gdjax.sweep.families import Family
+from gdjax.sweep.keeper import Keeper
+from gdjax.sweep.ledger import Ledger
+from gdjax.sweep.loop import Loop
+from gdjax.sweep.progress import Progress
+from gdjax.sweep.results import SweepResult
+from gdjax.sweep.rules import Rules
+from gdjax.sweep.setup import Sweep
+from gdjax.sweep.store import to_host
+from gdjax.sweep.table import Spent
+
+
+def run(
+    sweep: Sweep, rules: Rules, show_progress: bool | None, keeper: Keeper | None = None
+) -> SweepResult:
+    """Train, and write checkpoints where there is a keeper; goes on from one where there is any.
+
+    Raises:
+      KeyboardInterrupt: there is a keeper, and Ctrl-C or SIGTERM came; everything is saved.
+    """
+    ledger = sweep.ledger()
+    parts = sweep.parts(ledger)
+    before = keeper.load(ledger, parts) if keeper is not None and keeper.holds_any else 0.0
+    progress = Progress(show_progress, ledger, sweep.plan.task)
+    began = time.perf_counter()
+    sweep.compile()
+    compiled = time.perf_counter()
+    progress.begin()
+
+    def seconds() -> float:
+        return before + time.perf_counter() - began
+
+    def spent() -> Spent:
+        steps = ledger.run_steps
+        flops = sum(float(steps[part.trials].sum()) * part.executor.flops for part in parts)
+        return Spent(int(steps.sum()), flops, seconds())
+
+    def save() -> None:
+        loop.drain()
+        if keeper is not None:
+            keeper.save(ledger, parts, seconds())
+
+    def between(request: signals.Request) -> None:
+        progress.update()
+        if request.number is not None:
+            save()
+            raise KeyboardInterrupt(
+                "stopped; all is saved, and sweep(..., resume=True) or `gdjax resume` goes on"
+            )
+        if keeper is not None and keeper.due():
+            save()
+
+    loop = Loop(parts, ledger, rules, sweep.options.seeds, len(ledger.measured), spent)
+    try:
+        if keeper is None:
+            loop.run(progress.update)
+        else:
+            save()
+            with signals.requests() as request:
+                loop.run(lambda: between(request))
+    finally:
+        progress.close()
+    times = {"compile_seconds": compiled - began, "run_seconds": seconds() - (compiled - began)}
+    return results(sweep, rules, ledger, times)
+
+
+def results(sweep: Sweep, rules: Rules, ledger: Ledger, times: dict[str, float]) -> SweepResult:
+    """What the ledger holds, as a user gets it."""
+    task, drawn = sweep.plan.task, sweep.drawn
+    names = dict.fromkeys(name for family in drawn for name in family.settings)
+    options = {name: getattr(sweep.options, name) for name in ("steps", "segment", "key")}
+    return SweepResult(
+        family=np.repeat([f.name for f in drawn], [f.trials for f in drawn]),
+        settings={name: np.concatenate([_column(f, name) for f in drawn]) for name in names},
+        traces=ledger.traces,
+        evaluations=ledger.evaluations,
+        evaluation_steps=ledger.steps,
+        status=ledger.status,
+        diverged_at=ledger.diverged_at,
+        reason=ledger.reason.astype(str),
+        width=ledger.width,
+        attributes={
+            "objective": task.objective,
+            "mode": task.mode,
+            **environment(),
+            **options,
+            "stopping": rules.described(),
+            **times,
+        },
+        again=sweep.rerun,
+    )
+
+
+def run_and_save(
+    sweep: Sweep,
+    rules: Rules,
+    show_progress: bool | None,
+    directory: pathlib.Path,
+    every: float | None,
+) -> SweepResult:
+    """The same with checkpoints in a directory that is locked and ready, and its results in it."""
+    keeper = Keeper(directory, identity(sweep, rules), every)
+    with checkpoint.locked(directory):
+        result = run(sweep, rules, show_progress, keeper)
+        try:
+            result.save(directory)
+        except Exception as error:
+            error.add_note("nothing is lost: the measurements are this error's attribute `result`")
+            vars(error)["result"] = result
+            raise
+        keeper.clear()
+    return result
+
+
+def identity(sweep: Sweep, rules: Rules) -> dict[str, str]:
+    """All that must be the same for a sweep to go on bit for bit, by what a user calls it."""
+    facts = environment()
+    same = {name: facts[name] for name in ("gdjax", "jax", "optax")}
+    same["jaxlib"] = importlib.metadata.version("jaxlib")
+    same["device"] = jax.devices()[0].device_kind
+    same["steps, segment, seeds, key"] = repr(tuple(sweep.options[:4]))
+    same["stopping"] = rules.described()
+    same["families"] = ", ".join(f"{f.name} ({f.trials} trials)" for f in sweep.drawn)
+    same["data of the task"] = _digest(sweep.plan.task)
+    for family, programs in zip(sweep.drawn, sweep.programs, strict=True):
+        name = family.name
+        same[f"hyperparameters of {name}"] = _digest(family.optimizers)
+        same[f"width of {name}"] = str(programs[0].shape.width)
+        same[f"code of the task or of {name}"] = _digest(programs[0].lowered.as_text())
+    return same
+
+
+def environment() -> dict[str, str]:
+    """Versions and device, to stand beside every measurement."""
+    device = jax.devices()[0]
+    versions = {name: importlib.metadata.version(name) for name in ("gdjax", "jax", "optax")}
+    return {
+        **versions,
+        "python": platform.python_version(),
+        "device": f"{len(jax.devices())} x {device.platform} ({device.device_kind})",
+    }
+
+
+def _digest(tree: Any) -> str:
+    """Ten hexadecimal digits that differ where content does."""
+    sha = hashlib.sha256()
+    for leaf in jax.tree.leaves(tree):
+        sha.update(leaf.encode() if isinstance(leaf, str) else to_host(leaf).tobytes())
+    return sha.hexdigest()[:10]
+
+
+def _column(family: Family, name: str) -> np.ndarray:
+    """A hyperparameter's value in each trial of a family, NaN where the family has none."""
+    return family.settings.get(name, np.full(family.trials, np.nan))
