@@ -4,11 +4,10 @@ Arguments are parsed by tyro, which takes them from the signatures and docstring
 no second description of them. Like argparse it exits with 2 on a wrong one.
 """
 
+import contextlib
 import dataclasses
 import datetime
-import importlib
 import importlib.util
-import inspect
 import json
 import os
 import pathlib
@@ -18,19 +17,16 @@ from typing import Any
 import jax
 import numpy as np
 
-from gdjax import optimizers, problems, report
-from gdjax.errors import GdjaxError, InvalidValue, MissingExtra, nearest
+from gdjax import naming, report, summary
+from gdjax.errors import GdjaxError, InvalidValue, MissingExtra
 from gdjax.sweep import Space, SweepResult, checkpoint, load_space, spacefile, specs, sweep
-from gdjax.sweep.families import Factory
+from gdjax.sweep.keeper import CHECKPOINTS
 from gdjax.sweep.results import RESULTS_FILE
 from gdjax.sweep.running import environment
 from gdjax.sweep.space import Method
-from gdjax.sweep.table import Status
-from gdjax.task import Task
 
 CONFIG_FILE = "config.json"
 LEARNING_RATE = "log:1e-4:1:64"  # where nothing else says it
-ROWS = 5  # of the table of best trials
 
 
 @dataclasses.dataclass(frozen=True)
@@ -47,6 +43,8 @@ class Config:
     key: int
     width: int | None
     space_file: dict[str, Any] | None = None  # its content, which the SPECs of `space` override
+    stopping: str | None = None
+    devices: int | None = None  # of the CPU
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -80,7 +78,9 @@ def run_sweep(
     seeds: int = 4,
     steps: int = 500,
     key: int = 0,
+    stopping: str | None = None,
     width: int | None = None,
+    devices: int | None = None,
     out: str | None = None,
 ) -> None:
     """Train many settings of one or more optimizers, and write results and a report.
@@ -102,7 +102,12 @@ def run_sweep(
       seeds: Runs of each setting.
       steps: Updates in a run.
       key: Seed of the whole sweep.
+      stopping: Rules that end trials early, commas between them: successive_halving, hyperband,
+        asha, median_stopping, plateau, target, budget; numbers behind a colon, such as
+        successive_halving:eta=3 or plateau:patience=100:min_delta=0.01.
       width: Runs that one program trains side by side. A default for the device, if not given.
+      devices: Parts into which JAX divides the CPU, for trials side by side. Its cores, if not
+        given. Without effect on other devices.
       out: Directory to write to. A new one in runs/, if not given.
     """
     given = {"learning_rate": learning_rate, "weight_decay": weight_decay}
@@ -116,7 +121,9 @@ def run_sweep(
         chosen[name.replace("-", "_")] = spec
     in_file = None if space is None else spacefile.content(load_space(space))
     config = Config(task, optimizer, chosen, trials, method, seeds, steps, key, width, in_file)
-    _sweep_and_report(config, out)
+    config = dataclasses.replace(config, stopping=stopping, devices=devices or _cores())
+    directory = pathlib.Path(out or _new_directory(task))
+    _sweep_and_report(config, directory)
 
 
 def rerun(directory: str, /, out: str | None = None) -> None:
@@ -127,14 +134,8 @@ def rerun(directory: str, /, out: str | None = None) -> None:
       out: Directory to write to. A new one in runs/, if not given.
     """
     before = SweepResult.load(directory)
-    path = pathlib.Path(directory) / CONFIG_FILE
-    if not path.is_file():
-        raise InvalidValue(f"{directory} holds no {CONFIG_FILE}, which says how to run it again")
-    try:
-        config = Config(**json.loads(path.read_text())["sweep"])
-    except (ValueError, KeyError, TypeError) as error:
-        raise InvalidValue(f"{path} is not what gdjax wrote: {error}") from None
-    after = _sweep_and_report(config, out)
+    config = _read_config(directory)
+    after = _sweep_and_report(config, pathlib.Path(out or _new_directory(config.task)))
     measured = [result.traces | result.evaluations for result in (before, after)]
     same = all(
         np.array_equal(values, measured[1][name], equal_nan=True)
@@ -144,6 +145,15 @@ def rerun(directory: str, /, out: str | None = None) -> None:
     sys.exit(0 if same else 1)
 
 
+def resume(directory: str, /) -> None:
+    """Go on with a sweep that was stopped or killed, to the bits it would have ended with.
+
+    Args:
+      directory: What the sweep wrote.
+    """
+    _sweep_and_report(_read_config(directory), pathlib.Path(directory), resume=True)
+
+
 def write_report(directory: str, /) -> None:
     """Write the figures and the page of a sweep again.
 
@@ -151,8 +161,8 @@ def write_report(directory: str, /) -> None:
       directory: What a sweep wrote.
     """
     result = SweepResult.load(directory)
-    _print_summary(result)
-    _print_written(directory, report.write(result, directory))
+    summary.print_summary(result)
+    _write(result, directory)
 
 
 def devices() -> None:
@@ -166,27 +176,76 @@ def devices() -> None:
         print(f"{'':8} {device.id}: {device.platform} {device.device_kind}{size}")
 
 
-_COMMANDS = {"sweep": run_sweep, "report": write_report, "rerun": rerun, "devices": devices}
+_COMMANDS = {
+    "sweep": run_sweep,
+    "resume": resume,
+    "report": write_report,
+    "rerun": rerun,
+    "devices": devices,
+}
 
 
-def _sweep_and_report(config: Config, out: str | None) -> SweepResult:
+def _sweep_and_report(config: Config, directory: pathlib.Path, resume: bool = False) -> SweepResult:
     for package, extra in {"xarray": "sweep", "matplotlib": "report", "plotly": "report"}.items():
         if importlib.util.find_spec(package) is None:
             raise MissingExtra("gdjax sweep", extra)
+    _divide_cpu(config.devices)
     sys.path.insert(0, os.getcwd())  # a user's own module, as `python -m` would find it
-    task = _load_task(config.task)
-    factories = {n: _load_factory(n) for n in config.optimizer.split(",")}
-    space = _space(config)
-    directory = pathlib.Path(out or _new_directory(config.task))
+    task = naming.load_task(config.task)
+    factories = {n: naming.load_factory(n) for n in config.optimizer.split(",")}
+    space, stopping = _space(config), specs.parse_rules(config.stopping or "")
     options = ("trials", "seeds", "steps", "method", "key", "width")
     chosen = {name: getattr(config, name) for name in options}
-    result = sweep(task, factories, space, directory=directory, **chosen)
-    with checkpoint.atomic(directory / CONFIG_FILE) as path:
-        content = {"sweep": dataclasses.asdict(config), "made_with": environment()}
-        path.write_text(json.dumps(content, indent=2) + "\n")
-    _print_summary(result)
-    _print_written(directory, report.write(result, directory))
+    made = [path for path in (directory, *directory.parents) if not path.exists()]
+    if not resume:
+        checkpoint.prepare(directory, (RESULTS_FILE, CHECKPOINTS))
+        with checkpoint.atomic(directory / CONFIG_FILE) as path:
+            content = {"sweep": dataclasses.asdict(config), "made_with": environment()}
+            path.write_text(json.dumps(content, indent=2) + "\n")
+    try:
+        result = sweep(
+            task, factories, space, stopping=stopping, directory=directory, resume=resume, **chosen
+        )
+    except GdjaxError:
+        if not resume and not any(directory.glob(CHECKPOINTS)):
+            (directory / CONFIG_FILE).unlink()  # nothing was begun
+            with contextlib.suppress(OSError):
+                for path in made:
+                    path.rmdir()
+        raise
+    except KeyboardInterrupt:
+        print(f"gdjax: stopped; `gdjax resume {directory}` goes on", file=sys.stderr)
+        raise
+    summary.print_summary(result)
+    _write(result, directory)
     return result
+
+
+def _divide_cpu(devices: int | None) -> None:
+    """Make JAX see as many CPU devices: before it starts, as it does below in this process."""
+    with contextlib.suppress(RuntimeError):
+        jax.config.update("jax_num_cpu_devices", devices or _cores())
+
+
+def _cores() -> int:
+    """Those that this process may use, where the system tells."""
+    usable = getattr(os, "sched_getaffinity", None)
+    return len(usable(0)) if usable else os.cpu_count() or 1
+
+
+def _write(result: SweepResult, directory: str | os.PathLike) -> None:
+    figures = [path.name for path in report.write(result, directory)]
+    summary.print_written(directory, [RESULTS_FILE, CONFIG_FILE, *figures])
+
+
+def _read_config(directory: str) -> Config:
+    path = pathlib.Path(directory) / CONFIG_FILE
+    if not path.is_file():
+        raise InvalidValue(f"{directory} holds no {CONFIG_FILE}, which says how to run it again")
+    try:
+        return Config(**json.loads(path.read_text())["sweep"])
+    except (ValueError, KeyError, TypeError) as error:
+        raise InvalidValue(f"{path} is not what gdjax wrote: {error}") from None
 
 
 def _space(config: Config) -> Space:
@@ -199,96 +258,6 @@ def _space(config: Config) -> Space:
     return Space(in_file.dimensions | chosen, in_file.first)
 
 
-def _load_task(name: str) -> Task:
-    if ":" in name:
-        task = _load(name)
-        if callable(task) and not isinstance(task, Task):
-            try:
-                inspect.signature(task).bind()
-            except TypeError as error:
-                raise InvalidValue(f"{name} makes no task without arguments: {error}") from None
-            task = task()
-    elif name in problems.__all__:
-        task = getattr(problems, name)()
-    else:
-        raise InvalidValue(
-            f"no problem {name!r}: {nearest(name, problems.__all__)}; your own: package.module:task"
-        )
-    if not isinstance(task, Task):
-        raise InvalidValue(
-            f"{name} must be a gdjax.Task or a function that makes one, got {task!r}"
-        )
-    return task
-
-
-def _load_factory(name: str) -> Factory:
-    if ":" in name:
-        return _load(name)
-    known = {known: getattr(optimizers, known) for known in optimizers.__all__}
-    if name not in known:
-        raise InvalidValue(f"no optimizer {name!r}: {nearest(name, known)}")
-    return known[name]
-
-
-def _load(name: str) -> Any:
-    """What ``package.module:attribute`` names."""
-    module_name, _, attribute = name.partition(":")
-    if not all(part.isidentifier() for part in (*module_name.split("."), attribute)):
-        raise InvalidValue(f"{name!r} must be package.module:name")
-    try:
-        module = importlib.import_module(module_name)
-    except Exception as error:  # whatever the user's module does
-        raise InvalidValue(
-            f"{module_name} cannot be imported from the current directory or the environment: "
-            f"{type(error).__name__}: {error}"
-        ) from error
-    if not hasattr(module, attribute):
-        raise InvalidValue(
-            f"{module_name} has no {attribute!r}: {nearest(attribute, vars(module))}"
-        )
-    return getattr(module, attribute)
-
-
 def _new_directory(task: str) -> str:
     now = datetime.datetime.now().strftime("%Y%m%d-%H%M%S")
     return f"runs/{task.replace(':', '-')}-{now}-{os.getpid()}"
-
-
-def _print_summary(result: SweepResult) -> None:
-    facts = result.attributes
-    runs, diverged = result.status.size, int(np.sum(result.status == Status.DIVERGED))
-    seconds, compiling = facts["run_seconds"], facts["compile_seconds"]
-    print(
-        f"\n{runs} runs ({result.trials} trials x {result.seeds} seeds) of "
-        f"{', '.join(dict.fromkeys(result.family.tolist()))}, {facts['steps']} steps, on "
-        f"{facts['device']}\ncompiled in {compiling:.1f} s, ran in {seconds:.1f} s: "
-        f"{runs / seconds:.1f} runs/s, {result.trials / seconds:.1f} trials/s\n"
-    )
-    metrics = sorted({facts["objective"], *(result.evaluations or result.traces)})
-    metrics.sort(key=lambda name: name != facts["objective"])
-    spread = "mean ± sd over seeds" if result.seeds > 1 else "one seed"
-    header = ["trial", "family", *result.settings, *metrics, "diverged"]
-    rows = [header, *(_row(result, trial, metrics) for trial in result.ranking()[:ROWS].tolist())]
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    for row in rows:
-        print("  ".join(cell.rjust(width) for cell, width in zip(row, widths, strict=True)))
-    print(f"\nranked by {facts['objective']} ({facts['mode']}), {spread}")
-    print(f"diverged: {diverged} of {runs} runs")
-
-
-def _row(result: SweepResult, trial: int, metrics: list[str]) -> list[str]:
-    values = [result.settings[name][trial] for name in result.settings]
-    cells = ["-" if np.isnan(value) else f"{value:.4g}" for value in values]
-    for name in metrics:
-        final = result.final(name)[trial]
-        spread = f" ± {final.std(ddof=1):.2g}" if result.seeds > 1 else ""
-        cells.append(f"{final.mean():.4g}{spread}")
-    diverged = int(np.sum(result.status[trial] == Status.DIVERGED))
-    return [str(trial), str(result.family[trial]), *cells, f"{diverged}/{result.seeds}"]
-
-
-def _print_written(directory: str | os.PathLike, figures: list[pathlib.Path]) -> None:
-    names = [RESULTS_FILE, CONFIG_FILE, *(path.name for path in figures)]
-    print(
-        f"in {directory}: {', '.join(n for n in names if (pathlib.Path(directory) / n).exists())}"
-    )

@@ -52,7 +52,6 @@ LAYERS = (
     "training",
     "sweep.distributions",
     "sweep.space",
-    "sweep.specs",
     "sweep.spacefile",
     "sweep.arguments",
     "sweep.table",
@@ -61,6 +60,7 @@ LAYERS = (
     "sweep.asha",
     "sweep.stoppers",
     "sweep.pbt",
+    "sweep.specs",
     "sweep.rules",
     "sweep.packing",
     "sweep.population",
@@ -84,6 +84,8 @@ LAYERS = (
     "problems.*",
     "problems",
     "__init__",
+    "naming",
+    "summary",
     "cli",
 )
 # Files of these packages may build on each other, as long as there is no cycle.

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 from gdjax.errors import InvalidType, InvalidValue
 from gdjax.sweep.halving import run_all
-from gdjax.sweep.stoppers import Target
+from gdjax.sweep.stoppers import Budget, Target
 from gdjax.sweep.table import Scheduler, Stopper
 
 Rule = Scheduler | Stopper
@@ -22,6 +22,11 @@ class Rules(NamedTuple):
     def wait(self) -> bool:
         """Whether every score must be known before the next decision."""
         return bool(self.stoppers) or not getattr(self.scheduler, "lags", False)
+
+    @property
+    def count_flops(self) -> bool:
+        """Whether any of them asks for the operations spent."""
+        return any(isinstance(s, Budget) and s.flops is not None for s in self.stoppers)
 
     def described(self) -> str:
         """Their names and numbers; the same in another process."""

@@ -45,7 +45,9 @@ def run(
 
     def spent() -> Spent:
         steps = ledger.run_steps
-        flops = sum(float(steps[part.trials].sum()) * part.executor.flops for part in parts)
+        flops = 0.0
+        if rules.count_flops:
+            flops = sum(float(steps[part.trials].sum()) * part.executor.flops for part in parts)
         return Spent(int(steps.sum()), flops, seconds())
 
     def save() -> None:

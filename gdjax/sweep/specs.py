@@ -1,9 +1,19 @@
-"""Distributions in a word of the command line."""
+"""Distributions and rules in a word of the command line."""
 
+import inspect
+import json
 from typing import Any
 
-from gdjax.errors import GdjaxError, InvalidValue, shown
+from gdjax.errors import GdjaxError, InvalidValue, nearest, shown
+from gdjax.sweep.asha import asha
 from gdjax.sweep.distributions import Integer, LogUniform, Uniform
+from gdjax.sweep.halving import hyperband, successive_halving
+from gdjax.sweep.stoppers import budget, median_stopping, plateau, target
+
+RULES: dict[str, Any] = {
+    rule.__name__: rule
+    for rule in (successive_halving, hyperband, asha, median_stopping, plateau, target, budget)
+}
 
 
 def parse(name: str, spec: str) -> Any:
@@ -28,3 +38,28 @@ def parse(name: str, spec: str) -> Any:
             f"{name}: cannot read {shown(spec)}; write log:LOW:HIGH:POINTS, "
             "uniform:LOW:HIGH:POINTS, int:LOW:HIGH, numbers with commas between them, or one number"
         ) from None
+
+
+def parse_rules(spec: str) -> list[Any]:
+    """Rules of a sweep by name, with numbers behind colons, commas between them.
+
+    >>> parse_rules("successive_halving:eta=3,target:value=0.1")
+    [SuccessiveHalving(eta=3, min_steps=None), Target(value=0.1, all_trials=False)]
+    """
+    rules = []
+    for word in filter(None, spec.split(",")):
+        name, *numbers = word.split(":")
+        if name not in RULES:
+            raise InvalidValue(f"no rule {shown(name)}: {nearest(name, RULES)}")
+        try:
+            given = {k: json.loads(v) for k, _, v in (pair.partition("=") for pair in numbers)}
+            rules.append(RULES[name](**given))
+        except (ValueError, TypeError) as error:
+            if isinstance(error, GdjaxError):
+                raise
+            known = ", ".join(inspect.signature(RULES[name]).parameters)
+            raise InvalidValue(
+                f"cannot read {shown(word)}: {name} takes {known}, such as "
+                "successive_halving:eta=3:min_steps=50"
+            ) from None
+    return rules

@@ -19,7 +19,7 @@ class Spent(NamedTuple):
     """What a sweep has used up so far."""
 
     steps: int = 0  # updates, summed over runs
-    flops: float = 0.0  # floating-point operations of those, by XLA's own count
+    flops: float = 0.0  # floating-point operations of those, by XLA's count; 0 where no budget asks
     seconds: float = 0.0  # of wall time, those before a resume included
 
 

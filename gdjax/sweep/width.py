@@ -24,6 +24,7 @@ def shapes(
       devices: that share the work.
       run_bytes: size of what training changes in one run.
 
+    >>> import jax
     >>> cpu = jax.devices("cpu")[:1]
     >>> shapes(None, trials=40, seeds=1, devices=cpu, run_bytes=4000)
     [Shape(devices=1, chunks=2, width=20), Shape(devices=1, chunks=10, width=2)]
