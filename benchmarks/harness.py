@@ -197,6 +197,8 @@ def main(benchmark: Benchmark, argv: Sequence[str] | None = None) -> None:
     arguments = _parse(benchmark, argv)
     # A program that comes from disk has no compile time.
     jax.config.update("jax_enable_compilation_cache", False)
+    if hasattr(arguments, "devices"):
+        jax.config.update("jax_num_cpu_devices", arguments.devices)
     report = {
         "benchmark": benchmark.name,
         "question": benchmark.question.splitlines()[0],

@@ -7,8 +7,9 @@ that do the same work and whose losses are compared:
 - ``vmap``: the same run under ``jax.vmap`` over the learning rates, one program for all;
 - ``vmap, own batches``: the same again, but each trial draws its batches for itself, though all
   draw the same (not with ``--quick``);
-- ``gdjax``: ``gdjax.sweep`` at its default width, and at the widths asked for. Its seconds are
-  those that it reports as run time; what an already compiled call costs beside them stands in
+- ``gdjax``: ``gdjax.sweep`` at its default width, and at the widths asked for, laid over all
+  devices; the others use one, inside of which XLA divides what it can. Its seconds are those
+  that it reports as run time; what an already compiled call costs beside them stands in
   ``seconds_beside_run``.
 
 Compilation is measured apart, from empty caches.
@@ -17,6 +18,7 @@ Compilation is measured apart, from empty caches.
 import argparse
 import functools
 import itertools
+import os
 import time
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -253,6 +255,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """What only this benchmark takes."""
     parser.add_argument("--trials", type=int, default=64, help="default: 64")
     parser.add_argument("--steps", type=int, help="updates in a run; default: by problem")
+    cores = os.cpu_count() or 1
+    parser.add_argument("--devices", type=int, default=cores, help="of the CPU; default: cores")
     parser.add_argument("--widths", type=int, nargs="+", default=[], help="beside the default")
 
 

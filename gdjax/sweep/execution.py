@@ -104,6 +104,14 @@ def one_run(plan: Plan, family: Family) -> Weights:
     return jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape[1:], x.dtype), weights)
 
 
+def lower_one_run(plan: Plan, family: Family) -> jax.stages.Lowered:
+    """The code of the task and of a family's optimizer."""
+    task, key = jax.tree.map(
+        lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype), (plan.task, plan.key)
+    )
+    return population.lower_one_run(task, key, one_optimizer(family), one_run(plan, family))
+
+
 class Executor:
     """Trials of one family: the programs that advance them, and where their states are.
 
@@ -131,10 +139,12 @@ class Executor:
 
     @functools.cached_property
     def flops(self) -> float:
-        """Floating-point operations of one update of one run, by XLA's count before it fuses."""
-        plan = self._plan
-        shapes = one_optimizer(self.family), one_run(plan, self.family)
-        return population.step_flops(plan.task, plan.key, *shapes)
+        """Floating-point operations of one update of one run, by XLA's count before it fuses.
+
+        That of a start and an evaluation included, where they are not much; 0 where XLA does not say.
+        """
+        costs = lower_one_run(self._plan, self.family).cost_analysis()
+        return float((costs or {}).get("flops", 0.0))
 
     def choose(self, trials: int, steps: int) -> Program:
         """The cheaper program for as many trials with up to so many steps before them.
@@ -156,7 +166,7 @@ class Executor:
         """Hand a job to the devices, without waiting for it."""
         before = next((f for f in self._aloft if job.continues(f.job)), None)
         if before is not None:
-            self._aloft.remove(before)  # its weights are given away
+            self._forget(before)  # its weights are given away
             optimizers, weights = before.optimizers, before.weights
         else:
             for flight in [f for f in self._aloft if np.isin(f.job.trials, job.trials).any()]:
@@ -189,8 +199,11 @@ class Executor:
         order = np.argsort(flight.job.seed[chunk])
         return jax.tree.map(lambda x: x[chunk[order], place[order]], flight.weights.params)
 
+    def _forget(self, flight: Flight) -> None:
+        self._aloft = [other for other in self._aloft if other is not flight]
+
     def _land(self, flight: Flight) -> None:
-        self._aloft.remove(flight)
+        self._forget(flight)
         waiting = self._waiting()
         self.store.keep(waiting)
         chunk, place = np.nonzero(flight.job.real & waiting[flight.job.trials])

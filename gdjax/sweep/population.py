@@ -84,10 +84,26 @@ def advance(
       mesh: of the devices.
     """
     spread, copied = PartitionSpec("chunk"), PartitionSpec()
-    one = functools.partial(_advance_chunk, width=width, segment=segment)
+    each_step, evaluation = task.measured()
 
-    def on_one_device(task: Task, key: jax.Array, *of_chunks: Any) -> tuple[Weights, Segment]:
-        return jax.lax.map(lambda of_chunk: one(task, key, *of_chunk), of_chunks)
+    def on_one_device(
+        task: Task, key: jax.Array, chunks: Chunks, optimizers: Any, weights: Weights
+    ) -> tuple[Weights, Segment]:
+        held = len(chunks.length)
+        unmeasured = Segment(
+            {name: _blank((held, segment, width), dtype) for name, dtype in each_step.items()},
+            {name: _blank((held, width), dtype) for name, dtype in evaluation.items()},
+            jnp.zeros((held, width), bool),
+        )
+
+        def one(i: jax.Array, carry: tuple[Weights, Segment]) -> tuple[Weights, Segment]:
+            weights, measured = carry
+            chunk = _at(i, (chunks, optimizers, weights))
+            blank = jax.tree.map(lambda x: x[0], unmeasured.traces)
+            return _put(i, carry, _advance_chunk(task, key, *chunk, blank, width))
+
+        # Those that have something to do come first; the others cost nothing.
+        return jax.lax.fori_loop(0, (chunks.length > 0).sum(), one, (weights, unmeasured))
 
     return jax.shard_map(
         on_one_device,
@@ -117,8 +133,8 @@ def _advance_chunk(
     chunk: Chunks,
     optimizers: GradientTransformation,
     weights: Weights,
+    traces: dict[str, jax.Array],  # [step, run], not measured yet
     width: int,
-    segment: int,
 ) -> tuple[Weights, Segment]:
     run_key = training.run_key(jax.random.fold_in(key, chunk.seed))
 
@@ -128,36 +144,41 @@ def _advance_chunk(
 
     step_all = jax.vmap(one_step, in_axes=(0, 0, None), axis_size=width)
     measure_all = jax.vmap(functools.partial(_measure, task), axis_size=width)
-    each_step, evaluation = task.measured()
-    traces = {name: _blank((segment, width), dtype) for name, dtype in each_step.items()}
-    ends = {name: _blank((width,), dtype) for name, dtype in evaluation.items()}
-    unmeasured = Segment(traces, ends, jnp.zeros(width, bool))
 
     def body(i: jax.Array, carry: tuple[Weights, dict]) -> tuple[Weights, dict]:
         weights, traces = carry
         weights, measured = step_all(optimizers, weights, chunk.step + i)
-        return weights, jax.tree.map(lambda all, x: all.at[i].set(x), traces, measured)
+        return weights, _put(i, traces, measured)
 
-    def work(weights: Weights) -> tuple[Weights, Segment]:
-        weights = jax.lax.cond(
-            chunk.step == 0,
-            lambda: begin(task, key, chunk.seed, optimizers, width),
-            lambda: weights,
-        )
-        weights, measured = jax.lax.fori_loop(0, chunk.length, body, (weights, traces))
-        return weights, Segment(measured, *measure_all(weights))
-
-    return jax.lax.cond(chunk.length > 0, work, lambda weights: (weights, unmeasured), weights)
+    weights = jax.lax.cond(
+        chunk.step == 0,
+        lambda: begin(task, key, chunk.seed, optimizers, width),
+        lambda: weights,
+    )
+    weights, traces = jax.lax.fori_loop(0, chunk.length, body, (weights, traces))
+    return weights, Segment(traces, *measure_all(weights))
 
 
-def step_flops(task: Task, key: jax.Array, optimizer: Any, weights: Any) -> float:
-    """Floating-point operations of one update of one run; 0 where XLA does not say."""
+def _at(i: jax.Array, tree: Any) -> Any:
+    """Entry ``i`` of every leaf's leading axis."""
+    return jax.tree.map(lambda x: jax.lax.dynamic_index_in_dim(x, i, keepdims=False), tree)
+
+
+def _put(i: jax.Array, tree: Any, entry: Any) -> Any:
+    """``tree`` with ``entry`` at ``i`` of every leaf's leading axis."""
+    return jax.tree.map(lambda x, y: jax.lax.dynamic_update_index_in_dim(x, y, i, 0), tree, entry)
+
+
+def lower_one_run(
+    task: Task, key: jax.Array, optimizer: Any, weights: Weights
+) -> jax.stages.Lowered:
+    """Start, update and evaluation of one run: the task's code and the optimizer's, and no more."""
 
     def one(task: Task, key: jax.Array, optimizer: Any, weights: Weights) -> tuple:
-        return training.one_step(task, optimizer, Run(*weights, key, jnp.zeros((), jnp.int32)))
+        run = training.start(task, optimizer, key)
+        return run, training.one_step(task, optimizer, run), _measure(task, weights)
 
-    costs = jax.jit(one).lower(task, key, optimizer, weights).cost_analysis()
-    return float((costs or {}).get("flops", 0.0))
+    return jax.jit(one).lower(task, key, optimizer, weights)
 
 
 def _measure(task: Task, weights: Weights) -> tuple[dict[str, jax.Array], jax.Array]:
