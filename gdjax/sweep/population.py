@@ -152,12 +152,13 @@ def _advance_chunk(
 
 def step_flops(task: Task, key: jax.Array, optimizer: Any, weights: Any) -> float:
     """Floating-point operations of one update of one run; 0 where XLA does not say."""
-
-    def one(task: Task, key: jax.Array, optimizer: Any, weights: Weights) -> tuple:
-        return training.one_step(task, optimizer, Run(*weights, key, jnp.zeros((), jnp.int32)))
-
-    costs = jax.jit(one).lower(task, key, optimizer, weights).cost_analysis()
+    costs = _one_step.lower(task, key, optimizer, weights).cost_analysis()
     return float((costs or {}).get("flops", 0.0))
+
+
+@jax.jit  # remembers what it traced
+def _one_step(task: Task, key: jax.Array, optimizer: Any, weights: Weights) -> tuple:
+    return training.one_step(task, optimizer, Run(*weights, key, jnp.zeros((), jnp.int32)))
 
 
 def _measure(task: Task, weights: Weights) -> tuple[dict[str, jax.Array], jax.Array]:
