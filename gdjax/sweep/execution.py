@@ -147,6 +147,11 @@ class Executor:
         worth = saved > 0 and saved * steps * self.flops > COMPILING
         return best if worth else wide
 
+    @property
+    def may_narrow(self) -> bool:
+        """Whether :meth:`choose` can choose another program than the wide one."""
+        return self.choose(1, int(self._plan.steps[-1])) is not self.programs[0]
+
     def program(self, width: int) -> Program:
         """The one of a width."""
         (found,) = (p for p in self.programs if p.shape.width == width)
@@ -156,7 +161,7 @@ class Executor:
         """Hand a job to the devices, without waiting for it."""
         before = next((f for f in self._aloft if job.continues(f.job)), None)
         if before is not None:
-            self._aloft.remove(before)  # its weights are given away
+            self._forget(before)  # its weights are given away
             optimizers, weights = before.optimizers, before.weights
         else:
             for flight in [f for f in self._aloft if np.isin(f.job.trials, job.trials).any()]:
@@ -189,8 +194,11 @@ class Executor:
         order = np.argsort(flight.job.seed[chunk])
         return jax.tree.map(lambda x: x[chunk[order], place[order]], flight.weights.params)
 
+    def _forget(self, flight: Flight) -> None:
+        self._aloft = [f for f in self._aloft if f is not flight]  # arrays have no one equality
+
     def _land(self, flight: Flight) -> None:
-        self._aloft.remove(flight)
+        self._forget(flight)
         waiting = self._waiting()
         self.store.keep(waiting)
         chunk, place = np.nonzero(flight.job.real & waiting[flight.job.trials])
