@@ -114,7 +114,13 @@ class Ledger:
 
     def collect(self, job: Job, trials: np.ndarray, measured: Segment) -> None:
         """Write down what a job measured on ``trials``, ``int[chunk, run]``."""
-        chunk, place = np.nonzero(job.real)
+        # Who was handed out before it was known that all its runs had diverged made no segment:
+        # so the result is the same however soon that was known.
+        over = ~(self.status == Status.RUNNING).any(axis=1)
+        late = np.unique(trials[job.real & over[trials]])
+        self.made[late] -= 1
+        self.width[late, self.made[late]] = 0
+        chunk, place = np.nonzero(job.real & ~over[trials])
         runs = trials[chunk, place], job.seed[chunk]
         for number in np.unique(job.segment[chunk]).tolist():  # few; one but for an ASHA
             mine = job.segment[chunk] == number
@@ -157,12 +163,13 @@ class Ledger:
             self.status[trials] = np.where(done == Status.RUNNING, Status.DONE, done)
 
     def _score(self, trials: np.ndarray, number: int) -> None:
-        if self._objective in self.evaluations:
-            values = self.evaluations[self._objective][trials, :, number]
-        else:
-            steps = slice(self.begins[number], self.steps[number])
-            values = self.traces[self._objective][trials, :, steps].mean(axis=-1, dtype=float)
-        score = self._sign * values.mean(axis=1, dtype=float)
+        with np.errstate(invalid="ignore", over="ignore"):  # inf - inf is no score
+            if self._objective in self.evaluations:
+                values = self.evaluations[self._objective][trials, :, number]
+            else:
+                steps = slice(self.begins[number], self.steps[number])
+                values = self.traces[self._objective][trials, :, steps].mean(axis=-1, dtype=float)
+            score = self._sign * values.mean(axis=1, dtype=float)
         self.scores[trials, number] = np.where(np.isfinite(score), score, np.inf)
 
 

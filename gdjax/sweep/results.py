@@ -109,9 +109,12 @@ class SweepResult:
             begins = np.append(0, self.evaluation_steps)[np.maximum(made - 1, 0)]
             values = np.full(self.status.shape, np.nan)
             for begin, end in set(zip(begins.tolist(), ends.tolist(), strict=True)):
-                rows = (begins == begin) & (ends == end) & (end > begin)
+                if begin == end:  # nothing was made
+                    continue
+                rows = (begins == begin) & (ends == end)
                 segment = self.traces[name][rows, :, begin:end]
-                values[rows] = segment.mean(axis=-1, dtype=np.float64)
+                with np.errstate(invalid="ignore", over="ignore"):  # inf - inf is no mean
+                    values[rows] = segment.mean(axis=-1, dtype=np.float64)
         else:
             raise InvalidValue(
                 f"no metric {name!r}: {nearest(name, [*self.traces, *self.evaluations])}"
@@ -160,7 +163,8 @@ class SweepResult:
         """Run one trial again, all its seeds, bit for bit as in the sweep.
 
         Raises:
-          InvalidValue: there is no such trial, or the result was loaded without its task.
+          InvalidValue: there is no such trial, it never started, or the result was loaded without
+            its task.
         """
         if not 0 <= trial < self.trials:
             raise InvalidValue(f"there is no trial {trial}; they are 0 to {self.trials - 1}")
@@ -168,6 +172,10 @@ class SweepResult:
             raise InvalidValue(
                 "this result was loaded without its task; give it back: "
                 "gdjax.reconnect(result, task, optimizer).rerun(...)"
+            )
+        if not self.width[trial].any():
+            raise InvalidValue(
+                f"trial {trial} was stopped before its first segment ({self.reason[trial, 0]})"
             )
         return self.again(trial, self.width[trial])
 
