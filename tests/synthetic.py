@@ -1,9 +1,10 @@
 """Sweep results made up, as a sweep would measure them."""
 
 import numpy as np
-from gdjax.sweep.stopping import judge
 
+from gdjax.sweep.ledger import judge
 from gdjax.sweep.results import SweepResult
+from gdjax.sweep.table import Status
 
 
 def synthetic(
@@ -22,7 +23,8 @@ def synthetic(
     wild = np.flatnonzero(rate > cliff)
     for trial in wild:
         loss[trial, :, 5:] = np.nan if trial % 2 else 1e30
-    at = np.linspace(steps // evaluations, steps, evaluations).astype(int) if evaluations else None
+    segments = evaluations or 4
+    at = np.linspace(steps // segments, steps, segments).astype(int)
     measured = {}
     if evaluations:
         measured["heldout_loss"] = loss[..., at - 1]
@@ -30,7 +32,8 @@ def synthetic(
     traces = {"loss": loss.astype(np.float32)}
     if nan:
         traces["gradient_norm"] = np.full_like(traces["loss"], np.nan)
-    status, diverged_at, reason = judge(loss, np.ones((trials, seeds), bool))
+    judged = judge(loss.reshape(-1, steps), np.isfinite(loss[..., -1]).ravel())
+    diverged, since, reason = (values.reshape(trials, seeds) for values in judged)
     objective = "heldout_loss" if mode == "min" else "heldout_accuracy"
     attributes = {
         "objective": objective if evaluations else "loss",
@@ -50,9 +53,11 @@ def synthetic(
         settings=settings,
         traces=traces,
         evaluations=measured,
-        evaluation_steps=np.asarray([]) if at is None else at,
-        status=status,
-        diverged_at=diverged_at,
+        evaluation_steps=at,
+        status=np.where(diverged, Status.DIVERGED, Status.DONE).astype(np.int8),
+        diverged_at=np.where(diverged, since, -1),
+        width=np.full((trials, segments), 16),
+        lost=np.zeros(trials, bool),
         reason=reason,
         attributes=attributes,
     )

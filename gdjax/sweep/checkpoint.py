@@ -22,7 +22,7 @@ def atomic(path: pathlib.Path, new: bool = False) -> Iterator[pathlib.Path]:
     temporary.touch()
     try:
         yield temporary
-        with open(temporary, "rb") as file:
+        with open(temporary, "r+b") as file:  # Windows flushes only what it may write
             os.fsync(file.fileno())
         if new:
             os.link(temporary, path)
@@ -64,6 +64,8 @@ def prepare(directory: str | os.PathLike, taken: Iterable[str]) -> pathlib.Path:
 def locked(directory: pathlib.Path) -> Iterator[None]:
     """Keep other processes from writing to ``directory``; the system lets go when this one ends.
 
+    The file stays: who removes it may remove what another process has just locked.
+
     Raises:
       InvalidValue: another process has it.
     """
@@ -78,7 +80,6 @@ def locked(directory: pathlib.Path) -> Iterator[None]:
         for partial in directory.glob(".*.partial"):  # of a process that was killed
             partial.unlink()
         yield
-        path.unlink(missing_ok=True)
 
 
 def _lock(descriptor: int) -> None:

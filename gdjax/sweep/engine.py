@@ -7,17 +7,17 @@ program at the same width, gives the same bits.
 
 import dataclasses
 import importlib.util
+import json
 import math
 import numbers
 import os
-import pathlib
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import jax
 import numpy as np
 
-from gdjax.errors import InvalidType, InvalidValue, MissingExtra, nearest
+from gdjax.errors import InvalidType, InvalidValue, MissingExtra, nearest, shown
 from gdjax.ranges import Interval
 from gdjax.sweep import checkpoint, families, running
 from gdjax.sweep.arguments import number
@@ -105,7 +105,7 @@ def sweep(
     )
     key = _whole("key", key, low=0, high=2**32)
     if not isinstance(task, Task):
-        raise InvalidType(f"task must be a gdjax.Task, got {task!r}")
+        raise InvalidType(f"task must be a gdjax.Task, got {shown(task)}")
     rules = gather(stopping, task.mode)
     space = space if isinstance(space, Space) else Space(space)
     drawn = families.draw(families.by_name(optimizer), space, method, trials, key)
@@ -113,6 +113,8 @@ def sweep(
     for package in ("xarray", "h5netcdf"):
         if directory is not None and importlib.util.find_spec(package) is None:
             raise MissingExtra("sweep(directory=...)", "sweep")
+    if not isinstance(directory, (str, os.PathLike, type(None))):
+        raise InvalidType(f"directory must be a path, got {shown(directory)}")
     if resume and directory is None:
         raise InvalidValue("resume=True needs directory: the one of the sweep that is to go on")
     if checkpoint_seconds is not None:
@@ -121,8 +123,6 @@ def sweep(
     prepared = Sweep(task, drawn, Options(steps, segment, seeds, key, width), _devices(devices))
     if directory is None:
         return running.run(prepared, rules, progress)
-    if resume and (pathlib.Path(directory) / RESULTS_FILE).exists():
-        return dataclasses.replace(SweepResult.load(directory), again=prepared.rerun)
     path = checkpoint.prepare(directory, () if resume else (RESULTS_FILE, CHECKPOINTS))
     return running.run_and_save(prepared, rules, progress, path, checkpoint_seconds)
 
@@ -139,24 +139,34 @@ def reconnect(
       task: the task of the sweep.
       optimizer: the factory of the sweep, or its families by name.
     """
+    if not isinstance(task, Task):
+        raise InvalidType(f"task must be a gdjax.Task, got {shown(task)}")
     factories = families.by_name(optimizer)
+    integers = json.loads(result.attributes["integers"])
     again = []
     for name in dict.fromkeys(result.family.tolist()):
         if name not in factories:
             raise InvalidValue(f"the sweep has a family {name!r}; {nearest(name, factories)}")
         rows = {k: v[result.family == name] for k, v in result.settings.items()}
-        settings = {k: v for k, v in rows.items() if not np.isnan(v).any()}
+        settings = {
+            k: v.astype(np.int64) if k in integers else v
+            for k, v in rows.items()
+            if not np.isnan(v).any()
+        }
         again.append(families.make(name, factories[name], settings))
     numbers = {name: result.attributes[name] for name in ("steps", "segment", "key")}
-    options = Options(seeds=result.seeds, width=int(result.width.max()), **numbers)
-    sweep = Sweep(task, again, options, _devices(None))
+    options = Options(seeds=result.seeds, width=None, **numbers)
+    widths = json.loads(result.attributes["widths"])
+    sweep = Sweep(task, again, options, _devices(None), widths)
     return dataclasses.replace(result, again=sweep.rerun)
 
 
 def _devices(devices: Sequence[Device] | None) -> list[Device]:
+    if not isinstance(devices, (list, tuple, type(None))):
+        raise InvalidType(f"devices must be a list of some of jax.devices(), got {shown(devices)}")
     chosen = list(jax.devices() if devices is None else devices)
     if not chosen or not all(isinstance(device, jax.Device) for device in chosen):
-        raise InvalidType(f"devices must be some of jax.devices(), got {devices!r}")
+        raise InvalidType(f"devices must be some of jax.devices(), got {shown(devices)}")
     if len({device.platform for device in chosen}) > 1 or len(set(chosen)) < len(chosen):
         raise InvalidValue(f"devices must be different ones of one kind, got {chosen}")
     return chosen
@@ -167,7 +177,9 @@ def _whole(name: str, value: Any, low: int = 1, high: int | None = None) -> int:
     whole = isinstance(value, numbers.Integral) and not isinstance(value, bool)
     if not whole or int(value) < low or (high is not None and int(value) >= high):
         below = "" if high is None else f" and below {high}"
-        raise InvalidValue(f"{name} must be a whole number of at least {low}{below}, got {value!r}")
+        raise InvalidValue(
+            f"{name} must be a whole number of at least {low}{below}, got {shown(value)}"
+        )
     return int(value)
 
 

@@ -104,12 +104,18 @@ def one_run(plan: Plan, family: Family) -> Weights:
     return jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape[1:], x.dtype), weights)
 
 
-def lower_one_run(plan: Plan, family: Family) -> jax.stages.Lowered:
-    """The code of the task and of a family's optimizer."""
+def one_of_each(plan: Plan, family: Family) -> tuple[Any, Any, Any, Weights]:
+    """Shapes and dtypes of task, key, one optimizer and one run, wherever they are."""
     task, key = jax.tree.map(
         lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype), (plan.task, plan.key)
     )
-    return population.lower_one_run(task, key, one_optimizer(family), one_run(plan, family))
+    return task, key, one_optimizer(family), one_run(plan, family)
+
+
+def run_bytes(plan: Plan, family: Family) -> int:
+    """Size of what training changes in one run."""
+    leaves = jax.tree.leaves(one_run(plan, family))
+    return sum(int(x.size) * x.dtype.itemsize for x in leaves)
 
 
 class Executor:
@@ -139,12 +145,8 @@ class Executor:
 
     @functools.cached_property
     def flops(self) -> float:
-        """Floating-point operations of one update of one run, by XLA's count before it fuses.
-
-        That of a start and an evaluation included, where they are not much; 0 where XLA does not say.
-        """
-        costs = lower_one_run(self._plan, self.family).cost_analysis()
-        return float((costs or {}).get("flops", 0.0))
+        """Floating-point operations of one update of one run, by XLA's count before it fuses."""
+        return population.step_flops(*one_of_each(self._plan, self.family))
 
     def choose(self, trials: int, steps: int) -> Program:
         """The cheaper program for as many trials with up to so many steps before them.
@@ -156,6 +158,11 @@ class Executor:
         saved = runs_paid(trials, seeds, wide.shape) - runs_paid(trials, seeds, best.shape)
         worth = saved > 0 and saved * steps * self.flops > COMPILING
         return best if worth else wide
+
+    @property
+    def may_narrow(self) -> bool:
+        """Whether :meth:`choose` can choose another program than the wide one."""
+        return self.choose(1, int(self._plan.steps[-1])) is not self.programs[0]
 
     def program(self, width: int) -> Program:
         """The one of a width."""
@@ -200,7 +207,7 @@ class Executor:
         return jax.tree.map(lambda x: x[chunk[order], place[order]], flight.weights.params)
 
     def _forget(self, flight: Flight) -> None:
-        self._aloft = [other for other in self._aloft if other is not flight]
+        self._aloft = [f for f in self._aloft if f is not flight]  # arrays have no one equality
 
     def _land(self, flight: Flight) -> None:
         self._forget(flight)

@@ -10,7 +10,6 @@ import json
 import pathlib
 import time
 import warnings
-import zipfile
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -21,7 +20,7 @@ from gdjax.sweep import checkpoint
 from gdjax.sweep.ledger import Ledger
 from gdjax.sweep.loop import Part
 
-CHECKPOINTS = "checkpoint-*.npz"
+CHECKPOINTS = f"checkpoint-{'[0-9]' * 8}.npz"
 KEPT = 2
 SHARE = 0.02  # of the time that may go into checkpoints, where no interval is given
 
@@ -70,7 +69,7 @@ class Keeper:
             arrays[f"{index}/trials"] = store.trials
             leaves = enumerate(store.rows())
             arrays |= {f"{index}/{i}": _as_bytes(leaf) for i, leaf in leaves}
-        meta = {"identity": self._identity, "seconds": seconds}
+        meta = {"identity": self._identity, "seconds": seconds, "names": list(arrays)}
         arrays["meta"] = np.frombuffer(json.dumps(meta).encode(), np.uint8)
         path = self._directory / f"checkpoint-{self._number + 1:08d}.npz"
         try:
@@ -101,15 +100,7 @@ class Keeper:
         """
         arrays = self._newest()
         meta = json.loads(bytes(arrays["meta"]))
-        differences = [
-            f"{name} was {before}, is {self._identity.get(name, 'none')}"
-            for name, before in meta["identity"].items()
-            if self._identity.get(name) != before
-        ]
-        if differences:
-            raise InvalidValue(
-                f"the sweep in {self._directory} cannot go on exactly: {'; '.join(differences)}"
-            )
+        refuse_differences(self._directory, meta["identity"], self._identity)
         prefix = "ledger/"
         ledger.restore(
             {k.removeprefix(prefix): v for k, v in arrays.items() if k.startswith(prefix)}
@@ -133,10 +124,25 @@ class Keeper:
         for path in sorted(self._directory.glob(CHECKPOINTS), reverse=True):
             try:
                 with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as file:
-                    return {name: file[name] for name in file.files}
-            except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+                    names = json.loads(bytes(file["meta"]))["names"]
+                    return {name: file[name] for name in ["meta", *names]}
+            except Exception as error:  # a damaged file can make zipfile raise anything
                 reasons.append(f"{path.name}: {error}")
         raise InvalidValue(f"no checkpoint in {self._directory} can be read: {'; '.join(reasons)}")
+
+
+def refuse_differences(directory: pathlib.Path, before: Mapping, now: Mapping) -> None:
+    """Raise ``InvalidValue`` where a sweep in ``directory`` is not the one that is asked for."""
+    differences = [
+        f"{name} was {before.get(name, 'none')}, is {now.get(name, 'none')}"
+        for name in dict.fromkeys((*before, *now))
+        if before.get(name) != now.get(name)
+    ]
+    if differences:
+        raise InvalidValue(
+            f"the sweep in {directory} is another one and cannot go on exactly: "
+            f"{'; '.join(differences)}; choose another directory"
+        )
 
 
 def _number(path: pathlib.Path) -> int:

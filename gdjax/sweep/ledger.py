@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 
@@ -10,7 +11,7 @@ from gdjax.sweep.population import Segment
 from gdjax.sweep.table import Spent, Status, Table
 from gdjax.task import Task
 
-_KEPT = ("status", "diverged_at", "measured", "width", "scores")
+_KEPT = ("status", "diverged_at", "measured", "width", "scores", "lost")
 
 
 class Ledger:
@@ -41,6 +42,7 @@ class Ledger:
         self.made = np.zeros(trials, int)  # segments handed out
         self.measured = np.zeros(trials, int)  # segments collected
         self.width = np.zeros((trials, len(steps)), int)  # of the program that made each segment
+        self.lost = np.zeros(trials, bool)
         self.scores = np.full((trials, len(steps)), np.nan)
 
     @property
@@ -100,8 +102,15 @@ class Ledger:
             spent=spent,
         )
 
-    def stop(self, trials: np.ndarray, reasons: list[str]) -> None:
-        """Trials that go no further; their runs that diverged stay so."""
+    def stop(self, trials: np.ndarray, reasons: list[str], lost: bool = False) -> None:
+        """Trials that go no further; their runs that diverged stay so.
+
+        Args:
+          trials: ``int[n]``.
+          reasons: of each.
+          lost: whether it is because others did better.
+        """
+        self.lost[trials] |= lost
         for trial, reason in zip(trials.tolist(), reasons, strict=True):
             running = self.status[trial] == Status.RUNNING
             self.status[trial, running] = Status.STOPPED
@@ -114,7 +123,14 @@ class Ledger:
 
     def collect(self, job: Job, trials: np.ndarray, measured: Segment) -> None:
         """Write down what a job measured on ``trials``, ``int[chunk, run]``."""
-        chunk, place = np.nonzero(job.real)
+        # Who was handed out before it was known that all its runs had diverged made no segment:
+        # so the result is the same however soon that was known.
+        measured = Segment(*jax.tree.map(np.asarray, tuple(measured)))
+        over = ~(self.status == Status.RUNNING).any(axis=1)
+        late = np.unique(trials[job.real & over[trials]])
+        self.made[late] -= 1
+        self.width[late, self.made[late]] = 0
+        chunk, place = np.nonzero(job.real & ~over[trials])
         runs = trials[chunk, place], job.seed[chunk]
         for number in np.unique(job.segment[chunk]).tolist():  # few; one but for an ASHA
             mine = job.segment[chunk] == number
@@ -123,7 +139,7 @@ class Ledger:
                 (runs[0][mine], runs[1][mine]),
                 {k: _wide(v[chunk, :, place][mine]) for k, v in measured.traces.items()},
                 {k: _wide(v[chunk, place][mine]) for k, v in measured.evaluation.items()},
-                np.asarray(measured.finite)[chunk, place][mine],
+                measured.finite[chunk, place][mine],
             )
 
     def _collect(
@@ -157,13 +173,26 @@ class Ledger:
             self.status[trials] = np.where(done == Status.RUNNING, Status.DONE, done)
 
     def _score(self, trials: np.ndarray, number: int) -> None:
-        if self._objective in self.evaluations:
-            values = self.evaluations[self._objective][trials, :, number]
-        else:
-            steps = slice(self.begins[number], self.steps[number])
-            values = self.traces[self._objective][trials, :, steps].mean(axis=-1, dtype=float)
-        score = self._sign * values.mean(axis=1, dtype=float)
+        with np.errstate(invalid="ignore", over="ignore"):  # inf - inf is no score
+            if self._objective in self.evaluations:
+                values = self.evaluations[self._objective][trials, :, number]
+            else:
+                steps = slice(self.begins[number], self.steps[number])
+                values = mean_of_finite(self.traces[self._objective][trials, :, steps])
+            score = self._sign * values.mean(axis=1, dtype=float)
         self.scores[trials, number] = np.where(np.isfinite(score), score, np.inf)
+
+
+def mean_of_finite(values: np.ndarray) -> np.ndarray:
+    """Over the last axis, in float64; NaN where none is: a step that an optimizer skips is none.
+
+    >>> mean_of_finite(np.array([[1.0, np.nan, 3.0], [np.nan, np.inf, np.nan]]))
+    array([ 2., nan])
+    """
+    finite = np.isfinite(values)
+    count = finite.sum(axis=-1)
+    total = np.where(finite, values, 0).sum(axis=-1, dtype=float)
+    return np.where(count > 0, total / np.maximum(count, 1), np.nan)
 
 
 def judge(loss: np.ndarray, finite: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -30,7 +30,8 @@ class Loop:
 
     A job is handed to the devices before the last one's measurements are read, so that the host
     works while they do. Schedulers that wait for scores themselves (``lags``) are asked at once;
-    other rules see all measurements first. Neither depends on how fast a device is.
+    other rules see all measurements first, as all do where a narrower program may be worth it.
+    Neither depends on how fast a device is, nor on when a checkpoint is written.
 
     Args:
       parts: all families.
@@ -55,6 +56,9 @@ class Loop:
         shapes = [part.executor.programs[0].shape for part in parts]
         # The same on up to eight devices, so that what ASHA decides is.
         self._slots = min(s.width * max(1, max(8, s.devices) // seeds) for s in shapes)
+        # How many trials are left decides on the program, and so on bits: all must be known then.
+        # It is so only where a segment takes so long that the host's work does not count.
+        self._narrows = any(part.executor.may_narrow for part in parts)
         self._flights: deque[tuple[Part, Flight]] = deque()
 
     def run(self, between: Callable[[], None]) -> None:
@@ -67,7 +71,7 @@ class Loop:
                 self._collect()
             else:
                 break
-            if self._rules.wait:
+            if self._rules.wait or self._narrows:
                 self.drain()
             between()
 
@@ -83,7 +87,7 @@ class Loop:
         for stopper in self._rules.stoppers:
             self.ledger.stop(*stopper.stops(self._table()))
         decision = self._rules.scheduler.decide(self._table())
-        self.ledger.stop(decision.stop, decision.reasons)
+        self.ledger.stop(decision.stop, decision.reasons, lost=True)
         return decision.advance
 
     def _advance(self, trials: np.ndarray) -> None:

@@ -97,10 +97,10 @@ def advance(
         )
 
         def one(i: jax.Array, carry: tuple[Weights, Segment]) -> tuple[Weights, Segment]:
-            weights, measured = carry
-            chunk = _at(i, (chunks, optimizers, weights))
+            chunk, optimizer, weights = _at(i, (chunks, optimizers, carry[0]))
             blank = jax.tree.map(lambda x: x[0], unmeasured.traces)
-            return _put(i, carry, _advance_chunk(task, key, *chunk, blank, width))
+            done = _advance_chunk(task, key, chunk, optimizer, weights, blank, width)
+            return _put(i, carry, done)
 
         # Those that have something to do come first; the others cost nothing.
         return jax.lax.fori_loop(0, (chunks.length > 0).sum(), one, (weights, unmeasured))
@@ -169,16 +169,25 @@ def _put(i: jax.Array, tree: Any, entry: Any) -> Any:
     return jax.tree.map(lambda x, y: jax.lax.dynamic_update_index_in_dim(x, y, i, 0), tree, entry)
 
 
-def lower_one_run(
-    task: Task, key: jax.Array, optimizer: Any, weights: Weights
-) -> jax.stages.Lowered:
-    """Start, update and evaluation of one run: the task's code and the optimizer's, and no more."""
+def step_flops(task: Task, key: jax.Array, optimizer: Any, weights: Weights) -> float:
+    """Floating-point operations of one update of one run; 0 where XLA does not say."""
+    costs = _one_step.lower(task, key, optimizer, weights).cost_analysis()
+    return float((costs or {}).get("flops", 0.0))
+
+
+@jax.jit  # remembers what it traced
+def _one_step(task: Task, key: jax.Array, optimizer: Any, weights: Weights) -> tuple:
+    return training.one_step(task, optimizer, Run(*weights, key, jnp.zeros((), jnp.int32)))
+
+
+def code(task: Task, key: jax.Array, optimizer: Any, weights: Weights) -> str:
+    """Text of all that decides a run's numbers: start, update and evaluation."""
 
     def one(task: Task, key: jax.Array, optimizer: Any, weights: Weights) -> tuple:
-        run = training.start(task, optimizer, key)
-        return run, training.one_step(task, optimizer, run), _measure(task, weights)
+        start = training.start(task, optimizer, key)
+        return start, training.one_step(task, optimizer, start), _measure(task, weights)
 
-    return jax.jit(one).lower(task, key, optimizer, weights)
+    return jax.jit(one).lower(task, key, optimizer, weights).as_text()
 
 
 def _measure(task: Task, weights: Weights) -> tuple[dict[str, jax.Array], jax.Array]:

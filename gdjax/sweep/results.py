@@ -11,6 +11,7 @@ import numpy as np
 
 from gdjax.errors import InvalidValue, MissingExtra, nearest
 from gdjax.sweep import checkpoint
+from gdjax.sweep.ledger import mean_of_finite
 from gdjax.sweep.table import Status
 
 RESULTS_FILE = "results.nc"
@@ -25,6 +26,7 @@ RESERVED = frozenset(
         "diverged_at",
         "reason",
         "width",
+        "lost",
     )
 )
 """Names in every result, which no hyperparameter and no metric may have."""
@@ -66,6 +68,7 @@ class SweepResult:
       reason: why a run did not finish, ``[trial, seed]``; empty where it did.
       width: runs side by side in the program that made each segment, ``[trial, evaluation]``; 0
         where a trial did not come so far.
+      lost: whether a scheduler stopped the trial because others did better, ``[trial]``.
       attributes: how it was made: objective, mode, steps, segment, key, rules, versions, device,
         ``compile_seconds`` and ``run_seconds``.
       again: runs a trial again, given its widths; None where the result was loaded without its
@@ -81,6 +84,7 @@ class SweepResult:
     diverged_at: np.ndarray
     reason: np.ndarray
     width: np.ndarray
+    lost: np.ndarray
     attributes: dict[str, Any]
     again: Callable[[int, np.ndarray], Rerun] | None = dataclasses.field(default=None, repr=False)
 
@@ -98,20 +102,18 @@ class SweepResult:
         """A metric where each trial ended, ``[trial, seed]``: NaN where a run diverged.
 
         The last evaluation; for what is measured at every step, the mean over the steps of the
-        last segment.
+        last segment at which it is finite.
         """
         made = np.count_nonzero(self.width, axis=1)
         if name in self.evaluations:
             last = np.maximum(made - 1, 0)[:, None, None]
             values = np.take_along_axis(self.evaluations[name], last, axis=2)[..., 0]
         elif name in self.traces:
-            ends = np.append(0, self.evaluation_steps)[made]
-            begins = np.append(0, self.evaluation_steps)[np.maximum(made - 1, 0)]
             values = np.full(self.status.shape, np.nan)
-            for begin, end in set(zip(begins.tolist(), ends.tolist(), strict=True)):
-                rows = (begins == begin) & (ends == end) & (end > begin)
-                segment = self.traces[name][rows, :, begin:end]
-                values[rows] = segment.mean(axis=-1, dtype=np.float64)
+            begins = np.append(0, self.evaluation_steps)
+            for count in np.unique(made[made > 0]).tolist():
+                steps = slice(begins[count - 1], begins[count])
+                values[made == count] = mean_of_finite(self.traces[name][made == count, :, steps])
         else:
             raise InvalidValue(
                 f"no metric {name!r}: {nearest(name, [*self.traces, *self.evaluations])}"
@@ -124,13 +126,13 @@ class SweepResult:
     ) -> np.ndarray:
         """Trials from best to worst by the mean over seeds.
 
-        Those that went further stand before those that were stopped sooner; last are those with a
-        diverged seed.
+        Those that a scheduler stopped, for others did better, stand behind the others, the longer
+        they ran the further in front; last are those with a diverged seed.
         """
         by, mode = self._objective(by, mode)
         means = self.final(by).mean(axis=1)
-        made = np.count_nonzero(self.width, axis=1)
-        order = (-means if mode == "max" else means, -made, np.isnan(means))
+        made = np.where(self.lost, np.count_nonzero(self.width, axis=1), 0)
+        order = (-means if mode == "max" else means, -made, self.lost, np.isnan(means))
         return np.lexsort(order)  # stable; the last key is the first to decide
 
     def best(self, by: str | None = None, mode: Literal["min", "max"] | None = None) -> Best:
@@ -149,8 +151,8 @@ class SweepResult:
         values = self.final(by)[trial]
         if np.isnan(values.mean()):
             raise InvalidValue(
-                f"there is no best trial: each has a run that diverged or whose {by} is not "
-                "finite; widen the space towards smaller learning rates"
+                f"there is no best trial: each was stopped before it was measured, or has a run "
+                f"that diverged or whose {by} is not finite; smaller learning rates may help"
             )
         spread = float(values.std(ddof=1)) if self.seeds > 1 else float("nan")
         settings = {k: float(v[trial]) for k, v in self.settings.items() if not np.isnan(v[trial])}
@@ -160,7 +162,8 @@ class SweepResult:
         """Run one trial again, all its seeds, bit for bit as in the sweep.
 
         Raises:
-          InvalidValue: there is no such trial, or the result was loaded without its task.
+          InvalidValue: there is no such trial, it never started, or the result was loaded without
+            its task.
         """
         if not 0 <= trial < self.trials:
             raise InvalidValue(f"there is no trial {trial}; they are 0 to {self.trials - 1}")
@@ -168,6 +171,10 @@ class SweepResult:
             raise InvalidValue(
                 "this result was loaded without its task; give it back: "
                 "gdjax.reconnect(result, task, optimizer).rerun(...)"
+            )
+        if not self.width[trial].any():
+            raise InvalidValue(
+                f"trial {trial} was stopped before its first segment ({self.reason[trial, 0]})"
             )
         return self.again(trial, self.width[trial])
 
@@ -183,6 +190,7 @@ class SweepResult:
         variables["status"] = (runs, self.status, {"flags": json.dumps(_flags())})
         variables["diverged_at"] = (runs, self.diverged_at, {"units": "step", "none": -1})
         variables["reason"] = (runs, self.reason.astype(object))
+        variables["lost"] = ("trial", self.lost.astype(np.int8))
         variables["width"] = (("trial", "evaluation_step"), self.width, {"units": "runs"})
         steps = np.arange(self.attributes["steps"])
         coordinates = {
@@ -264,6 +272,7 @@ class SweepResult:
             diverged_at=data["diverged_at"].values,
             reason=data["reason"].values.astype(str),
             width=data["width"].values,
+            lost=data["lost"].values.astype(bool),
             attributes=attributes,
         )
 

@@ -17,6 +17,7 @@ class Rules(NamedTuple):
 
     scheduler: Scheduler
     stoppers: tuple[Stopper, ...]
+    described: str  # as they were given; the same in another process
 
     @property
     def wait(self) -> bool:
@@ -27,13 +28,6 @@ class Rules(NamedTuple):
     def count_flops(self) -> bool:
         """Whether any of them asks for the operations spent."""
         return any(isinstance(s, Budget) and s.flops is not None for s in self.stoppers)
-
-    def described(self) -> str:
-        """Their names and numbers; the same in another process."""
-        rules = (self.scheduler, *self.stoppers)
-        return ", ".join(
-            repr(r) if dataclasses.is_dataclass(r) else type(r).__name__ for r in rules
-        )
 
 
 def gather(stopping: Rule | Sequence[Rule] | None, mode: str) -> Rules:
@@ -58,8 +52,13 @@ def gather(stopping: Rule | Sequence[Rule] | None, mode: str) -> Rules:
         raise InvalidValue(
             f"one rule says who advances, got {len(schedulers)}: {', '.join(map(repr, schedulers))}"
         )
+    scheduler = schedulers[0] if schedulers else run_all()
+    rules = (scheduler, *stoppers)
+    described = ", ".join(
+        repr(r) if dataclasses.is_dataclass(r) else type(r).__name__ for r in rules
+    )
     if mode == "max":  # rules see numbers of which less is better
         stoppers = [
             dataclasses.replace(s, value=-s.value) if isinstance(s, Target) else s for s in stoppers
         ]
-    return Rules(schedulers[0] if schedulers else run_all(), tuple(stoppers))
+    return Rules(scheduler, tuple(stoppers), described)

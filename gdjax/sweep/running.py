@@ -1,26 +1,32 @@
 """A sweep from its first segment, or from a checkpoint, to its results."""
 
+import dataclasses
 import hashlib
 import importlib.metadata
+import json
 import pathlib
 import platform
 import time
+from collections.abc import Sequence
 from typing import Any
 
 import jax
 import numpy as np
 
-from gdjax.sweep import checkpoint, signals
+from gdjax.sweep import checkpoint, population, signals
+from gdjax.sweep.execution import one_of_each, run_bytes
 from gdjax.sweep.families import Family
-from gdjax.sweep.keeper import Keeper
+from gdjax.sweep.keeper import Keeper, refuse_differences
 from gdjax.sweep.ledger import Ledger
 from gdjax.sweep.loop import Loop
+from gdjax.sweep.population import Device
 from gdjax.sweep.progress import Progress
-from gdjax.sweep.results import SweepResult
+from gdjax.sweep.results import RESULTS_FILE, SweepResult
 from gdjax.sweep.rules import Rules
 from gdjax.sweep.setup import Sweep
 from gdjax.sweep.store import to_host
 from gdjax.sweep.table import Spent
+from gdjax.sweep.width import capacity
 
 
 def run(
@@ -50,22 +56,23 @@ def run(
             flops = sum(float(steps[part.trials].sum()) * part.executor.flops for part in parts)
         return Spent(int(steps.sum()), flops, seconds())
 
-    def save() -> None:
+    def save() -> bool:
         loop.drain()
-        if keeper is not None:
-            keeper.save(ledger, parts, seconds())
+        return keeper is not None and keeper.save(ledger, parts, seconds())
 
     def between(request: signals.Request) -> None:
         progress.update()
         if request.number is not None:
-            save()
+            saved = "all is saved" if save() else "what was made since the last checkpoint is lost"
             raise KeyboardInterrupt(
-                "stopped; all is saved, and sweep(..., resume=True) or `gdjax resume` goes on"
+                f"stopped; {saved}, and sweep(..., resume=True) or `gdjax resume` goes on"
             )
         if keeper is not None and keeper.due():
             save()
 
-    loop = Loop(parts, ledger, rules, sweep.options.seeds, len(ledger.measured), spent)
+    largest = max(run_bytes(sweep.plan, family) for family in sweep.drawn)
+    seeds = sweep.options.seeds
+    loop = Loop(parts, ledger, rules, seeds, max(1, capacity(largest) // seeds), spent)
     try:
         if keeper is None:
             loop.run(progress.update)
@@ -94,12 +101,15 @@ def results(sweep: Sweep, rules: Rules, ledger: Ledger, times: dict[str, float])
         diverged_at=ledger.diverged_at,
         reason=ledger.reason.astype(str),
         width=ledger.width,
+        lost=ledger.lost,
         attributes={
             "objective": task.objective,
             "mode": task.mode,
-            **environment(),
+            **environment(sweep.devices),
             **options,
-            "stopping": rules.described(),
+            "stopping": rules.described,
+            "widths": json.dumps([programs[0].shape.width for programs in sweep.programs]),
+            "integers": json.dumps(sorted(_integers(drawn))),
             **times,
         },
         again=sweep.rerun,
@@ -113,10 +123,16 @@ def run_and_save(
     directory: pathlib.Path,
     every: float | None,
 ) -> SweepResult:
-    """The same with checkpoints in a directory that is locked and ready, and its results in it."""
-    keeper = Keeper(directory, identity(sweep, rules), every)
+    """The same in a directory: from its last checkpoint, to its results, or those themselves."""
+    same = identity(sweep, rules)
     with checkpoint.locked(directory):
+        if (directory / RESULTS_FILE).exists():
+            result = SweepResult.load(directory)
+            refuse_differences(directory, json.loads(result.attributes.get("identity", "{}")), same)
+            return dataclasses.replace(result, again=sweep.rerun)
+        keeper = Keeper(directory, same, every)
         result = run(sweep, rules, show_progress, keeper)
+        result.attributes["identity"] = json.dumps(same)
         try:
             result.save(directory)
         except Exception as error:
@@ -129,31 +145,39 @@ def run_and_save(
 
 def identity(sweep: Sweep, rules: Rules) -> dict[str, str]:
     """All that must be the same for a sweep to go on bit for bit, by what a user calls it."""
-    facts = environment()
+    facts = environment(sweep.devices)
     same = {name: facts[name] for name in ("gdjax", "jax", "optax")}
     same["jaxlib"] = importlib.metadata.version("jaxlib")
-    same["device"] = jax.devices()[0].device_kind
-    same["steps, segment, seeds, key"] = repr(tuple(sweep.options[:4]))
-    same["stopping"] = rules.described()
+    same["device"] = sweep.devices[0].device_kind
+    same |= {
+        name: str(getattr(sweep.options, name)) for name in ("steps", "segment", "seeds", "key")
+    }
+    same["stopping"] = rules.described
     same["families"] = ", ".join(f"{f.name} ({f.trials} trials)" for f in sweep.drawn)
     same["data of the task"] = _digest(sweep.plan.task)
     for family, programs in zip(sweep.drawn, sweep.programs, strict=True):
         name = family.name
         same[f"hyperparameters of {name}"] = _digest(family.optimizers)
         same[f"width of {name}"] = str(programs[0].shape.width)
-        same[f"code of the task or of {name}"] = _digest(programs[0].lowered.as_text())
+        code = population.code(*one_of_each(sweep.plan, family))
+        same[f"code of the task or of {name}"] = _digest(code)
     return same
 
 
-def environment() -> dict[str, str]:
-    """Versions and device, to stand beside every measurement."""
-    device = jax.devices()[0]
+def environment(devices: Sequence[Device] | None = None) -> dict[str, str]:
+    """Versions and devices, to stand beside every measurement."""
+    devices = jax.devices() if devices is None else devices
     versions = {name: importlib.metadata.version(name) for name in ("gdjax", "jax", "optax")}
     return {
         **versions,
         "python": platform.python_version(),
-        "device": f"{len(jax.devices())} x {device.platform} ({device.device_kind})",
+        "device": f"{len(devices)} x {devices[0].platform} ({devices[0].device_kind})",
     }
+
+
+def _integers(drawn: list[Family]) -> set[str]:
+    """Hyperparameters that are whole numbers, which a column with NaN does not show."""
+    return {k for family in drawn for k, v in family.settings.items() if v.dtype.kind in "iu"}
 
 
 def _digest(tree: Any) -> str:

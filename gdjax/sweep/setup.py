@@ -6,14 +6,15 @@ from typing import NamedTuple
 import jax
 import numpy as np
 
-from gdjax.sweep import population, width
-from gdjax.sweep.execution import Executor, Plan, Program, one_run
+from gdjax.sweep import population
+from gdjax.sweep.execution import Executor, Plan, Program, run_bytes
 from gdjax.sweep.families import Family
 from gdjax.sweep.ledger import Ledger
 from gdjax.sweep.loop import Part
 from gdjax.sweep.packing import pack
 from gdjax.sweep.population import Device
 from gdjax.sweep.results import Rerun
+from gdjax.sweep.width import shapes
 from gdjax.task import Task
 
 
@@ -35,10 +36,16 @@ class Sweep:
       drawn: its families.
       options: numbers.
       devices: that share the work.
+      widths: of each family's wide program; those that ``options`` say where None.
     """
 
     def __init__(
-        self, task: Task, drawn: list[Family], options: Options, devices: Sequence[Device]
+        self,
+        task: Task,
+        drawn: list[Family],
+        options: Options,
+        devices: Sequence[Device],
+        widths: Sequence[int | None] | None = None,
     ):
         self.drawn, self.options, self.devices = drawn, options, list(devices)
         mesh = population.make_mesh(tuple(devices))
@@ -47,7 +54,10 @@ class Sweep:
         copied = population.everywhere(mesh)
         task, key = jax.device_put((task, jax.random.key(options.key)), copied)
         self.plan = Plan(task, key, options.seeds, np.cumsum(lengths), mesh)
-        self.programs = [self._make_programs(family) for family in drawn]
+        self.programs = [
+            self._make_programs(family, width)
+            for family, width in zip(drawn, widths or [options.width] * len(drawn), strict=True)
+        ]
 
     def compile(self) -> None:
         """Compile what is needed in any case: of each family the wide program."""
@@ -91,10 +101,7 @@ class Sweep:
         evaluations = {name: values[trial] for name, values in ledger.evaluations.items()}
         return Rerun(executor.params(number[0]), traces, evaluations)
 
-    def _make_programs(self, family: Family) -> list[Program]:
-        leaves = jax.tree.leaves(one_run(self.plan, family))
-        run_bytes = sum(x.size * x.dtype.itemsize for x in leaves)
-        shapes = width.shapes(
-            self.options.width, family.trials, self.options.seeds, self.devices, int(run_bytes)
-        )
-        return [Program(self.plan, family, shape) for shape in shapes]
+    def _make_programs(self, family: Family, width: int | None) -> list[Program]:
+        seeds, size = self.options.seeds, run_bytes(self.plan, family)
+        chosen = shapes(width, family.trials, seeds, self.devices, size)
+        return [Program(self.plan, family, shape) for shape in chosen]

@@ -33,7 +33,7 @@ class Store:
     def take(self, trials: np.ndarray, seed: np.ndarray) -> Any:
         """Runs by trial and seed, of any one shape; anything for trials that have no row."""
         rows = np.maximum(self._row[trials], 0)
-        if not self.leaves or not len(self.leaves[0]):
+        if self.leaves and not len(self.leaves[0]):
             self._grow(1)
         found = [leaf[rows, seed] for leaf in self.leaves]
         return jax.tree.unflatten(

@@ -1,6 +1,7 @@
 """How many runs one program trains side by side."""
 
 import math
+import os
 
 from gdjax.sweep.packing import Shape
 from gdjax.sweep.population import Device
@@ -38,32 +39,38 @@ def shapes(
     return [wide, _shape(narrow, width, seeds, devices, run_bytes)]
 
 
+def capacity(run_bytes: int) -> int:
+    """Runs whose states fit into half of the host's memory, where they wait for their turn."""
+    return max(1, _host_memory() // 2 // max(run_bytes, 1))
+
+
 def _default(trials: int, seeds: int, devices: list[Device], run_bytes: int) -> int:
-    widest = DEFAULT_WIDTH
+    widest = min(DEFAULT_WIDTH, _fitting(devices, run_bytes) // seeds)
     if devices[0].platform == "cpu":
-        widest = max(1, min(CPU_WIDEST, CPU_CACHE // max(run_bytes, 1)))
-    blocks = -(-trials // 2 ** int(math.log2(widest)))
+        widest = min(CPU_WIDEST, CPU_CACHE // max(run_bytes, 1))
+    blocks = -(-trials // 2 ** int(math.log2(max(widest, 1))))
     while blocks * seeds % len(devices) and blocks < trials:
         blocks += 1  # so that no device is idle while others finish
     return -(-trials // blocks)
 
 
 def _shape(width: int, trials: int, seeds: int, devices: list[Device], run_bytes: int) -> Shape:
-    blocks = -(-trials // width)
-    held = max(1, min(MOST_RUNS, _memory(devices) // (4 * max(run_bytes, 1))) // (width * seeds))
-    return Shape(len(devices), -(-min(blocks, held) * seeds // len(devices)), width)
+    held = min(MOST_RUNS, _fitting(devices, run_bytes)) // (width * seeds)
+    blocks = min(-(-trials // width), max(held, 1))  # a trial's seeds are in one call, in any case
+    return Shape(len(devices), -(-blocks * seeds // len(devices)), width)
 
 
-def _memory(devices: list[Device]) -> int:
-    """Bytes that a sweep may fill."""
+def _fitting(devices: list[Device], run_bytes: int) -> int:
+    """Runs that the devices' memory holds, with what else a program needs beside their states."""
     stats = [device.memory_stats() or {} for device in devices]
-    if all("bytes_limit" in s for s in stats):
-        return sum(s["bytes_limit"] for s in stats)
-    return host_memory() // 2
+    told = all("bytes_limit" in s for s in stats)
+    memory = sum(s["bytes_limit"] for s in stats) if told else _host_memory() // 2
+    return memory // (4 * max(run_bytes, 1))
 
 
-def host_memory() -> int:
-    """Bytes of the machine's main memory."""
-    import os
-
-    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+def _host_memory() -> int:
+    """Bytes of the machine's main memory; a small machine's where the system does not tell."""
+    try:
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (AttributeError, ValueError):  # Windows
+        return 8 << 30
