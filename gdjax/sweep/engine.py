@@ -122,7 +122,7 @@ def sweep(
     if directory is None:
         return running.run(prepared, rules, progress)
     if resume and (pathlib.Path(directory) / RESULTS_FILE).exists():
-        return dataclasses.replace(SweepResult.load(directory), again=prepared.rerun)
+        return running.finished(prepared, rules, pathlib.Path(directory))
     path = checkpoint.prepare(directory, () if resume else (RESULTS_FILE, CHECKPOINTS))
     return running.run_and_save(prepared, rules, progress, path, checkpoint_seconds)
 

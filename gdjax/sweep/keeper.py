@@ -10,7 +10,6 @@ import json
 import pathlib
 import time
 import warnings
-import zipfile
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -37,7 +36,7 @@ class Keeper:
     """
 
     def __init__(self, directory: pathlib.Path, identity: Mapping[str, str], every: float | None):
-        self._directory, self._identity, self._every = directory, dict(identity), every
+        self._directory, self.identity, self._every = directory, dict(identity), every
         self._number = max([-1, *map(_number, directory.glob(CHECKPOINTS))])
         self._last, self._cost = time.monotonic(), 0.0
         self._warned = False
@@ -70,7 +69,7 @@ class Keeper:
             arrays[f"{index}/trials"] = store.trials
             leaves = enumerate(store.rows())
             arrays |= {f"{index}/{i}": _as_bytes(leaf) for i, leaf in leaves}
-        meta = {"identity": self._identity, "seconds": seconds}
+        meta = {"identity": self.identity, "seconds": seconds, "arrays": sorted(arrays)}
         arrays["meta"] = np.frombuffer(json.dumps(meta).encode(), np.uint8)
         path = self._directory / f"checkpoint-{self._number + 1:08d}.npz"
         try:
@@ -101,15 +100,8 @@ class Keeper:
         """
         arrays = self._newest()
         meta = json.loads(bytes(arrays["meta"]))
-        differences = [
-            f"{name} was {before}, is {self._identity.get(name, 'none')}"
-            for name, before in meta["identity"].items()
-            if self._identity.get(name) != before
-        ]
-        if differences:
-            raise InvalidValue(
-                f"the sweep in {self._directory} cannot go on exactly: {'; '.join(differences)}"
-            )
+        if found := differences(meta["identity"], self.identity):
+            raise InvalidValue(f"the sweep in {self._directory} cannot go on exactly: {found}")
         prefix = "ledger/"
         ledger.restore(
             {k.removeprefix(prefix): v for k, v in arrays.items() if k.startswith(prefix)}
@@ -132,11 +124,32 @@ class Keeper:
         reasons = []
         for path in sorted(self._directory.glob(CHECKPOINTS), reverse=True):
             try:
-                with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as file:
-                    return {name: file[name] for name in file.files}
-            except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+                return _read(path)
+            except Exception as error:  # whatever zipfile and NumPy make of a damaged file
                 reasons.append(f"{path.name}: {error}")
         raise InvalidValue(f"no checkpoint in {self._directory} can be read: {'; '.join(reasons)}")
+
+
+def differences(before: Mapping[str, str], now: Mapping[str, str]) -> str:
+    """What of a sweep's identity has changed, in words; empty where nothing has.
+
+    >>> differences({"jax": "0.7", "device": "cpu"}, {"jax": "0.8", "device": "cpu"})
+    'jax was 0.7, is 0.8'
+    """
+    return "; ".join(
+        f"{name} was {value}, is {now.get(name, 'none')}"
+        for name, value in before.items()
+        if now.get(name) != value
+    )
+
+
+def _read(path: pathlib.Path) -> dict[str, np.ndarray]:
+    """All arrays of a file; each has a checksum, but the list of them in a zip file has none."""
+    with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as file:
+        arrays = {name: file[name] for name in file.files}
+    if sorted(arrays) != sorted([*json.loads(bytes(arrays["meta"]))["arrays"], "meta"]):
+        raise ValueError("its list of arrays is damaged")
+    return arrays
 
 
 def _number(path: pathlib.Path) -> int:

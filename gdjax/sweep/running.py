@@ -1,7 +1,9 @@
 """A sweep from its first segment, or from a checkpoint, to its results."""
 
+import dataclasses
 import hashlib
 import importlib.metadata
+import json
 import pathlib
 import platform
 import time
@@ -10,9 +12,10 @@ from typing import Any
 import jax
 import numpy as np
 
+from gdjax.errors import InvalidValue
 from gdjax.sweep import checkpoint, signals
 from gdjax.sweep.families import Family
-from gdjax.sweep.keeper import Keeper
+from gdjax.sweep.keeper import Keeper, differences
 from gdjax.sweep.ledger import Ledger
 from gdjax.sweep.loop import Loop
 from gdjax.sweep.progress import Progress
@@ -48,17 +51,16 @@ def run(
         flops = sum(float(steps[part.trials].sum()) * part.executor.flops for part in parts)
         return Spent(int(steps.sum()), flops, seconds())
 
-    def save() -> None:
+    def save() -> bool:
         loop.drain()
-        if keeper is not None:
-            keeper.save(ledger, parts, seconds())
+        return keeper is not None and keeper.save(ledger, parts, seconds())
 
     def between(request: signals.Request) -> None:
         progress.update()
         if request.number is not None:
-            save()
+            saved = "all is saved" if save() else "what was made since the last checkpoint is lost"
             raise KeyboardInterrupt(
-                "stopped; all is saved, and sweep(..., resume=True) or `gdjax resume` goes on"
+                f"stopped; {saved}, and sweep(..., resume=True) or `gdjax resume` goes on"
             )
         if keeper is not None and keeper.due():
             save()
@@ -115,6 +117,7 @@ def run_and_save(
     keeper = Keeper(directory, identity(sweep, rules), every)
     with checkpoint.locked(directory):
         result = run(sweep, rules, show_progress, keeper)
+        result.attributes["identity"] = json.dumps(keeper.identity)
         try:
             result.save(directory)
         except Exception as error:
@@ -123,6 +126,21 @@ def run_and_save(
             raise
         keeper.clear()
     return result
+
+
+def finished(sweep: Sweep, rules: Rules, directory: pathlib.Path) -> SweepResult:
+    """The results in a directory, which can be run again.
+
+    Raises:
+      InvalidValue: they are another sweep's.
+    """
+    result = SweepResult.load(directory)
+    before = json.loads(result.attributes.get("identity", "{}"))
+    if found := differences(before, identity(sweep, rules)):
+        raise InvalidValue(
+            f"{directory} holds the results of another sweep, which SweepResult.load reads: {found}"
+        )
+    return dataclasses.replace(result, again=sweep.rerun)
 
 
 def identity(sweep: Sweep, rules: Rules) -> dict[str, str]:
