@@ -36,7 +36,7 @@ class Keeper:
     """
 
     def __init__(self, directory: pathlib.Path, identity: Mapping[str, str], every: float | None):
-        self._directory, self._identity, self._every = directory, dict(identity), every
+        self._directory, self.identity, self._every = directory, dict(identity), every
         self._number = max([-1, *map(_number, directory.glob(CHECKPOINTS))])
         self._last, self._cost = time.monotonic(), 0.0
         self._warned = False

@@ -143,6 +143,21 @@ def run_and_save(
     return result
 
 
+def finished(sweep: Sweep, rules: Rules, directory: pathlib.Path) -> SweepResult:
+    """The results in a directory, which can be run again.
+
+    Raises:
+      InvalidValue: they are another sweep's.
+    """
+    result = SweepResult.load(directory)
+    before = json.loads(result.attributes.get("identity", "{}"))
+    if found := differences(before, identity(sweep, rules)):
+        raise InvalidValue(
+            f"{directory} holds the results of another sweep, which SweepResult.load reads: {found}"
+        )
+    return dataclasses.replace(result, again=sweep.rerun)
+
+
 def identity(sweep: Sweep, rules: Rules) -> dict[str, str]:
     """All that must be the same for a sweep to go on bit for bit, by what a user calls it."""
     facts = environment(sweep.devices)
