@@ -36,7 +36,7 @@ class Keeper:
     """
 
     def __init__(self, directory: pathlib.Path, identity: Mapping[str, str], every: float | None):
-        self._directory, self.identity, self._every = directory, dict(identity), every
+        self._directory, self._identity, self._every = directory, dict(identity), every
         self._number = max([-1, *map(_number, directory.glob(CHECKPOINTS))])
         self._last, self._cost = time.monotonic(), 0.0
         self._warned = False
@@ -69,7 +69,7 @@ class Keeper:
             arrays[f"{index}/trials"] = store.trials
             leaves = enumerate(store.rows())
             arrays |= {f"{index}/{i}": _as_bytes(leaf) for i, leaf in leaves}
-        meta = {"identity": self._identity, "seconds": seconds, "names": list(arrays)}
+        meta = {"identity": self._identity, "seconds": seconds, "arrays": sorted(arrays)}
         arrays["meta"] = np.frombuffer(json.dumps(meta).encode(), np.uint8)
         path = self._directory / f"checkpoint-{self._number + 1:08d}.npz"
         try:
@@ -100,7 +100,8 @@ class Keeper:
         """
         arrays = self._newest()
         meta = json.loads(bytes(arrays["meta"]))
-        refuse_differences(self._directory, meta["identity"], self._identity)
+        if found := differences(meta["identity"], self._identity):
+            raise InvalidValue(f"the sweep in {self._directory} cannot go on exactly: {found}")
         prefix = "ledger/"
         ledger.restore(
             {k.removeprefix(prefix): v for k, v in arrays.items() if k.startswith(prefix)}
@@ -114,35 +115,42 @@ class Keeper:
             store.restore(trials, leaves)
         return meta["seconds"]
 
-    def clear(self) -> None:
-        """Remove the checkpoints of a sweep that has its results."""
-        for path in self._directory.glob(CHECKPOINTS):
-            path.unlink(missing_ok=True)
-
     def _newest(self) -> dict[str, np.ndarray]:
         reasons = []
         for path in sorted(self._directory.glob(CHECKPOINTS), reverse=True):
             try:
-                with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as file:
-                    names = json.loads(bytes(file["meta"]))["names"]
-                    return {name: file[name] for name in ["meta", *names]}
-            except Exception as error:  # a damaged file can make zipfile raise anything
+                return _read(path)
+            except Exception as error:  # whatever zipfile and NumPy make of a damaged file
                 reasons.append(f"{path.name}: {error}")
         raise InvalidValue(f"no checkpoint in {self._directory} can be read: {'; '.join(reasons)}")
 
 
-def refuse_differences(directory: pathlib.Path, before: Mapping, now: Mapping) -> None:
-    """Raise ``InvalidValue`` where a sweep in ``directory`` is not the one that is asked for."""
-    differences = [
-        f"{name} was {before.get(name, 'none')}, is {now.get(name, 'none')}"
-        for name in dict.fromkeys((*before, *now))
-        if before.get(name) != now.get(name)
-    ]
-    if differences:
-        raise InvalidValue(
-            f"the sweep in {directory} is another one and cannot go on exactly: "
-            f"{'; '.join(differences)}; choose another directory"
-        )
+def differences(before: Mapping[str, str], now: Mapping[str, str]) -> str:
+    """What of a sweep's identity has changed, in words; empty where nothing has.
+
+    >>> differences({"jax": "0.7", "device": "cpu"}, {"jax": "0.8", "device": "cpu"})
+    'jax was 0.7, is 0.8'
+    """
+    return "; ".join(
+        f"{name} was {value}, is {now.get(name, 'none')}"
+        for name, value in before.items()
+        if now.get(name) != value
+    )
+
+
+def clear(directory: pathlib.Path) -> None:
+    """Remove the checkpoints of a sweep that has its results."""
+    for path in directory.glob(CHECKPOINTS):
+        path.unlink(missing_ok=True)
+
+
+def _read(path: pathlib.Path) -> dict[str, np.ndarray]:
+    """All arrays of a file; each has a checksum, but the list of them in a zip file has none."""
+    with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as file:
+        arrays = {name: file[name] for name in file.files}
+    if sorted(arrays) != sorted([*json.loads(bytes(arrays["meta"]))["arrays"], "meta"]):
+        raise ValueError("its list of arrays is damaged")
+    return arrays
 
 
 def _number(path: pathlib.Path) -> int:

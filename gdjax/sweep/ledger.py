@@ -125,21 +125,21 @@ class Ledger:
         """Write down what a job measured on ``trials``, ``int[chunk, run]``."""
         # Who was handed out before it was known that all its runs had diverged made no segment:
         # so the result is the same however soon that was known.
-        measured = Segment(*jax.tree.map(np.asarray, tuple(measured)))
         over = ~(self.status == Status.RUNNING).any(axis=1)
         late = np.unique(trials[job.real & over[trials]])
         self.made[late] -= 1
         self.width[late, self.made[late]] = 0
         chunk, place = np.nonzero(job.real & ~over[trials])
         runs = trials[chunk, place], job.seed[chunk]
+        traces, evaluation, finite = jax.tree.map(np.asarray, tuple(measured))
         for number in np.unique(job.segment[chunk]).tolist():  # few; one but for an ASHA
             mine = job.segment[chunk] == number
             self._collect(
                 number,
                 (runs[0][mine], runs[1][mine]),
-                {k: _wide(v[chunk, :, place][mine]) for k, v in measured.traces.items()},
-                {k: _wide(v[chunk, place][mine]) for k, v in measured.evaluation.items()},
-                measured.finite[chunk, place][mine],
+                {k: _wide(v[chunk, :, place][mine]) for k, v in traces.items()},
+                {k: _wide(v[chunk, place][mine]) for k, v in evaluation.items()},
+                finite[chunk, place][mine],
             )
 
     def _collect(

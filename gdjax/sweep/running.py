@@ -13,10 +13,11 @@ from typing import Any
 import jax
 import numpy as np
 
+from gdjax.errors import InvalidValue
 from gdjax.sweep import checkpoint, population, signals
 from gdjax.sweep.execution import one_of_each, run_bytes
 from gdjax.sweep.families import Family
-from gdjax.sweep.keeper import Keeper, refuse_differences
+from gdjax.sweep.keeper import Keeper, clear, differences
 from gdjax.sweep.ledger import Ledger
 from gdjax.sweep.loop import Loop
 from gdjax.sweep.population import Device
@@ -127,11 +128,8 @@ def run_and_save(
     same = identity(sweep, rules)
     with checkpoint.locked(directory):
         if (directory / RESULTS_FILE).exists():
-            result = SweepResult.load(directory)
-            refuse_differences(directory, json.loads(result.attributes.get("identity", "{}")), same)
-            return dataclasses.replace(result, again=sweep.rerun)
-        keeper = Keeper(directory, same, every)
-        result = run(sweep, rules, show_progress, keeper)
+            return _finished(sweep, same, directory)
+        result = run(sweep, rules, show_progress, Keeper(directory, same, every))
         result.attributes["identity"] = json.dumps(same)
         try:
             result.save(directory)
@@ -139,19 +137,14 @@ def run_and_save(
             error.add_note("nothing is lost: the measurements are this error's attribute `result`")
             vars(error)["result"] = result
             raise
-        keeper.clear()
+        clear(directory)
     return result
 
 
-def finished(sweep: Sweep, rules: Rules, directory: pathlib.Path) -> SweepResult:
-    """The results in a directory, which can be run again.
-
-    Raises:
-      InvalidValue: they are another sweep's.
-    """
+def _finished(sweep: Sweep, same: dict[str, str], directory: pathlib.Path) -> SweepResult:
+    """The results in a directory, which can be run again, where they are this sweep's."""
     result = SweepResult.load(directory)
-    before = json.loads(result.attributes.get("identity", "{}"))
-    if found := differences(before, identity(sweep, rules)):
+    if found := differences(json.loads(result.attributes.get("identity", "{}")), same):
         raise InvalidValue(
             f"{directory} holds the results of another sweep, which SweepResult.load reads: {found}"
         )
