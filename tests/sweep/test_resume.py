@@ -74,7 +74,7 @@ def stopped(interrupted, tmp_path):
 
 def test_killed_at_any_moment(whole, tmp_path):
     """The file ``benchmarks/kills.py`` does so more often, at moments that nobody chose."""
-    kinds = [("write", 4), ("call", 600_000), ("term", 2), ("call", 545_000), ("write", 3)]
+    kinds = [("write", 4), ("call", 600_000), ("term", 2), ("write", 3)]
     codes = []
     for kind, number in [*kinds, ("", 0)]:
         process = subprocess.run(
@@ -91,7 +91,7 @@ def test_killed_at_any_moment(whole, tmp_path):
             assert "KeyboardInterrupt: stopped; all is saved" in process.stderr
     assert process.returncode == 0, process.stderr
     kills = codes.count(-signal.SIGKILL)
-    assert kills >= 3, codes
+    assert kills >= 2, codes
     made = (tmp_path / "log").read_text().splitlines()
     for rule, result in whole.items():
         check_same(SweepResult.load(tmp_path / rule), result)
