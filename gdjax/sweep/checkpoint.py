@@ -64,15 +64,13 @@ def prepare(directory: str | os.PathLike, taken: Iterable[str]) -> pathlib.Path:
 def locked(directory: pathlib.Path) -> Iterator[None]:
     """Keep other processes from writing to ``directory``; the system lets go when this one ends.
 
-    The file stays: who removes it may remove what another process has just locked.
-
     Raises:
       InvalidValue: another process has it.
     """
-    path = directory / ".lock"
-    with open(path, "a") as file:
+    descriptor = _open_for_lock(directory)
+    try:
         try:
-            _lock(file.fileno())
+            _lock(descriptor)
         except OSError:
             raise InvalidValue(
                 f"another process writes to {directory}; wait for it, or choose another directory"
@@ -80,17 +78,26 @@ def locked(directory: pathlib.Path) -> Iterator[None]:
         for partial in directory.glob(".*.partial"):  # of a process that was killed
             partial.unlink()
         yield
+    finally:
+        os.close(descriptor)
+
+
+def _open_for_lock(directory: pathlib.Path) -> int:
+    """The directory itself, where the system locks one; else a file in it, which stays."""
+    if os.name == "posix":
+        return os.open(directory, os.O_RDONLY)
+    return os.open(directory / ".lock", os.O_RDWR | os.O_CREAT)
 
 
 def _lock(descriptor: int) -> None:
-    try:
+    if os.name == "posix":
         import fcntl
-    except ImportError:  # Windows
+
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    else:
         import msvcrt
 
         msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)  # type: ignore[attr-defined]
-    else:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
 def _flush_directory(path: pathlib.Path) -> None:

@@ -1,8 +1,14 @@
+import pathlib
+import shutil
+import signal
+
 import jax
 import jax.numpy as jnp
 import pytest
 
 from gdjax import Task
+from tests.sweep import killed
+from tests.sweep.stopping import Interrupted, checkpoints, interrupt, stop_at
 
 
 def _draw(key, step):
@@ -33,3 +39,39 @@ def halving() -> Task:
         loss=lambda params, batch, key: params**2 / 2,
         batch=lambda key, step: None,
     )
+
+
+@pytest.fixture(scope="session")
+def whole():
+    """The undisturbed sweeps, by rule, that write nothing."""
+    return {
+        rule: killed.train(None, rule, resume=False, checkpoint_seconds=None)
+        for rule in killed.RULES
+    }
+
+
+@pytest.fixture(scope="session")
+def interrupted(tmp_path_factory):
+    """A directory with the two checkpoints of a sweep that got through four decisions."""
+    directory = tmp_path_factory.mktemp("sweep")
+    with pytest.MonkeyPatch.context() as patch:
+        stop_at(patch, 5, interrupt)
+        with pytest.raises(Interrupted):
+            killed.train(directory, "halving")
+    assert len(checkpoints(directory)) == 2
+    return directory
+
+
+@pytest.fixture
+def stopped(interrupted, tmp_path):
+    """A copy of it."""
+    return pathlib.Path(shutil.copytree(interrupted, tmp_path / "sweep"))
+
+
+@pytest.fixture
+def handlers():
+    """The handlers of signals are afterwards what they were."""
+    kinds = signal.SIGINT, signal.SIGTERM
+    before = [signal.getsignal(kind) for kind in kinds]
+    yield before
+    assert [signal.getsignal(kind) for kind in kinds] == before
