@@ -164,6 +164,10 @@ def _check_scalars(function: str, metrics: Any) -> None:
             raise InvalidValue(
                 f"Task.{function}: {name} must be a scalar, got shape {shape}; take a mean or sum"
             )
+        if name != "loss" and jnp.issubdtype(value.dtype, jnp.complexfloating):
+            raise InvalidValue(
+                f"Task.{function}: {name} is complex ({value.dtype}); return its parts or its size"
+            )
 
 
 def _check_data(what: str, tree: Any) -> None:

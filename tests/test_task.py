@@ -50,6 +50,7 @@ def test_a_right_task_passes():
         ({"loss": lambda p, b, k: (p[0], 1.0)}, InvalidType, "metrics as a dict"),
         ({"loss": lambda p, b, k: (p[0], {"loss": p[0]})}, InvalidValue, "leave 'loss' out"),
         ({"loss": lambda p, b, k: (p[0], {"m": p})}, InvalidValue, "m must be a scalar"),
+        ({"loss": lambda p, b, k: (p[0], {"m": p[0] * 1j})}, InvalidValue, "m is complex"),
         ({"evaluate": lambda p: p[0]}, InvalidType, "Task.evaluate must return metrics as a dict"),
         ({"evaluate": lambda p: {"a": p}}, InvalidValue, "Task.evaluate: a must be a scalar"),
         ({"evaluate": lambda p: {"loss": p[0]}}, InvalidValue, "both return 'loss'"),

@@ -35,20 +35,58 @@ class Plan(NamedTuple):
         return np.diff(self.steps, prepend=0)
 
 
+class Kind:
+    """What the programs of one family are made from: shapes and dtypes, and what follows from them.
+
+    Args:
+      plan: of the sweep.
+      family: any of equal structure.
+    """
+
+    def __init__(self, plan: Plan, family: Family):
+        self.plan, self.family = plan, family
+        self.optimizer = jax.tree.map(lambda x: _shape(x, x.shape[1:]), family.optimizers)
+
+    @functools.cached_property
+    def run(self) -> Weights:
+        """One run."""
+        one = jax.tree.map(lambda x: _shape(x, (1, *x.shape)), self.optimizer)
+        begin = functools.partial(population.begin, width=1)
+        weights = jax.eval_shape(begin, self.plan.task, self.plan.key, 0, one)
+        return jax.tree.map(lambda x: _shape(x, x.shape[1:]), weights)
+
+    @functools.cached_property
+    def run_bytes(self) -> int:
+        """Size of what training changes in one run."""
+        return sum(int(x.size) * x.dtype.itemsize for x in jax.tree.leaves(self.run))
+
+    @functools.cached_property
+    def flops(self) -> float:
+        """Floating-point operations of one update of one run, by XLA's count before it fuses."""
+        return population.step_flops(*self._one_of_each())
+
+    def code(self) -> str:
+        """Text of all that decides a run's numbers."""
+        return population.code(*self._one_of_each())
+
+    def _one_of_each(self) -> tuple[Any, Any, Any, Weights]:
+        """Task, key, optimizer and run, wherever they are."""
+        anywhere = jax.tree.map(lambda x: _shape(x, x.shape), (self.plan.task, self.plan.key))
+        return *anywhere, self.optimizer, self.run
+
+
 class Program:
     """What advances a family's trials; compiled when it is first used.
 
     Two sweeps of equal structure, shapes and width share it, by JAX's own cache.
 
     Args:
-      plan: of the sweep.
-      family: any of equal structure.
+      kind: of its runs.
       shape: how many runs it advances.
     """
 
-    def __init__(self, plan: Plan, family: Family, shape: Shape):
-        self.shape = shape
-        self._plan, self._family = plan, family
+    def __init__(self, kind: Kind, shape: Shape):
+        self.kind, self.shape = kind, shape
 
     @functools.cached_property
     def compiled(self) -> jax.stages.Compiled:
@@ -58,7 +96,7 @@ class Program:
     @functools.cached_property
     def lowered(self) -> jax.stages.Lowered:
         """The program before it is compiled."""
-        plan, family = self._plan, self._family
+        plan = self.kind.plan
         places = (self.shape.places, self.shape.width)
         spread = population.over_chunks(plan.mesh)
 
@@ -67,16 +105,17 @@ class Program:
 
         number: Any = on_chunks(jax.ShapeDtypeStruct((), np.int32), places[:1])
         chunks = Chunks(number, number, number)
-        optimizers = jax.tree.map(on_chunks, one_optimizer(family))
-        weights = jax.tree.map(on_chunks, one_run(plan, family))
+        optimizers = jax.tree.map(on_chunks, self.kind.optimizer)
+        weights = jax.tree.map(on_chunks, self.kind.run)
         sizes = {"width": self.shape.width, "segment": int(plan.lengths.max())}
         arguments = (plan.task, plan.key, chunks, optimizers, weights)
         try:
             return population.advance.lower(*arguments, **sizes, mesh=plan.mesh)
         except jax.errors.UnexpectedTracerError:
             raise InvalidType(
-                f"family {family.name!r} hides a hyperparameter of the space in a function that is "
-                "not gdjax's, such as an Optax transformation or schedule made from it; use gdjax's"
+                f"family {self.kind.family.name!r} hides a hyperparameter of the space in a "
+                "function that is not gdjax's, such as an Optax transformation or schedule made "
+                "from it; use gdjax's"
             ) from None
 
 
@@ -89,35 +128,6 @@ class Flight(NamedTuple):
     measured: Segment
 
 
-def one_optimizer(family: Family) -> Any:
-    """Shapes and dtypes of one optimizer."""
-    return jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape[1:], x.dtype), family.optimizers)
-
-
-def one_run(plan: Plan, family: Family) -> Weights:
-    """Shapes and dtypes of one run."""
-    optimizers = jax.tree.map(
-        lambda x: jax.ShapeDtypeStruct((1, *x.shape), x.dtype), one_optimizer(family)
-    )
-    begin = functools.partial(population.begin, width=1)
-    weights = jax.eval_shape(begin, plan.task, plan.key, 0, optimizers)
-    return jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape[1:], x.dtype), weights)
-
-
-def one_of_each(plan: Plan, family: Family) -> tuple[Any, Any, Any, Weights]:
-    """Shapes and dtypes of task, key, one optimizer and one run, wherever they are."""
-    task, key = jax.tree.map(
-        lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype), (plan.task, plan.key)
-    )
-    return task, key, one_optimizer(family), one_run(plan, family)
-
-
-def run_bytes(plan: Plan, family: Family) -> int:
-    """Size of what training changes in one run."""
-    leaves = jax.tree.leaves(one_run(plan, family))
-    return sum(int(x.size) * x.dtype.itemsize for x in leaves)
-
-
 class Executor:
     """Trials of one family: the programs that advance them, and where their states are.
 
@@ -125,28 +135,16 @@ class Executor:
     the same places; else in the store.
 
     Args:
-      plan: of the sweep.
-      family: whose trials they are.
+      kind: of its runs.
       programs: a wide one, and one for few trials, if there is any.
       waiting: whose states are still wanted, ``bool[trial]``.
     """
 
-    def __init__(
-        self,
-        plan: Plan,
-        family: Family,
-        programs: list[Program],
-        waiting: Callable[[], np.ndarray],
-    ):
-        self.family, self.programs = family, programs
-        self.store = Store(one_run(plan, family), family.trials, plan.seeds)
-        self._plan, self._waiting = plan, waiting
+    def __init__(self, kind: Kind, programs: list[Program], waiting: Callable[[], np.ndarray]):
+        self.kind, self.programs = kind, programs
+        self.store = Store(kind.run, kind.family.trials, kind.plan.seeds)
+        self._plan, self._waiting = kind.plan, waiting
         self._aloft: list[Flight] = []
-
-    @functools.cached_property
-    def flops(self) -> float:
-        """Floating-point operations of one update of one run, by XLA's count before it fuses."""
-        return population.step_flops(*one_of_each(self._plan, self.family))
 
     def choose(self, trials: int, steps: int) -> Program:
         """The cheaper program for as many trials with up to so many steps before them.
@@ -156,7 +154,7 @@ class Executor:
         seeds, wide = self._plan.seeds, self.programs[0]
         best = min(self.programs, key=lambda p: runs_paid(trials, seeds, p.shape))
         saved = runs_paid(trials, seeds, wide.shape) - runs_paid(trials, seeds, best.shape)
-        worth = saved > 0 and saved * steps * self.flops > COMPILING
+        worth = saved > 0 and saved * steps * self.kind.flops > COMPILING
         return best if worth else wide
 
     @property
@@ -178,7 +176,7 @@ class Executor:
         else:
             for flight in [f for f in self._aloft if np.isin(f.job.trials, job.trials).any()]:
                 self._land(flight)
-            optimizers = jax.tree.map(lambda x: x[job.trials], self.family.optimizers)
+            optimizers = jax.tree.map(lambda x: x[job.trials], self.kind.family.optimizers)
             weights = self.store.take(job.trials, job.seed[:, None])
             spread = population.over_chunks(self._plan.mesh)
             optimizers, weights = jax.device_put((optimizers, weights), spread)
@@ -224,3 +222,7 @@ def runs_paid(trials: int, seeds: int, shape: Shape) -> int:
     A chunk costs about one run beside those that it holds, filled or not.
     """
     return -(-trials // shape.width) * seeds * (1 + shape.width)
+
+
+def _shape(x: Any, shape: tuple[int, ...]) -> jax.ShapeDtypeStruct:
+    return jax.ShapeDtypeStruct(shape, x.dtype)

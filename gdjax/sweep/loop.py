@@ -22,7 +22,7 @@ class Part(NamedTuple):
     @property
     def trials(self) -> range:
         """Their numbers in the sweep."""
-        return range(self.first, self.first + self.executor.family.trials)
+        return range(self.first, self.first + self.executor.kind.family.trials)
 
 
 class Loop:

@@ -14,8 +14,7 @@ import jax
 import numpy as np
 
 from gdjax.errors import InvalidValue
-from gdjax.sweep import checkpoint, population, signals
-from gdjax.sweep.execution import one_of_each, run_bytes
+from gdjax.sweep import checkpoint, signals
 from gdjax.sweep.families import Family
 from gdjax.sweep.keeper import Keeper, clear, differences
 from gdjax.sweep.ledger import Ledger
@@ -54,7 +53,9 @@ def run(
         steps = ledger.run_steps
         flops = 0.0
         if rules.count_flops:
-            flops = sum(float(steps[part.trials].sum()) * part.executor.flops for part in parts)
+            flops = sum(
+                float(steps[part.trials].sum()) * part.executor.kind.flops for part in parts
+            )
         return Spent(int(steps.sum()), flops, seconds())
 
     def save() -> bool:
@@ -71,7 +72,7 @@ def run(
         if keeper is not None and keeper.due():
             save()
 
-    largest = max(run_bytes(sweep.plan, family) for family in sweep.drawn)
+    largest = max(kind.run_bytes for kind in sweep.kinds)
     seeds = sweep.options.seeds
     loop = Loop(parts, ledger, rules, seeds, max(1, capacity(largest) // seeds), spent)
     try:
@@ -163,12 +164,11 @@ def identity(sweep: Sweep, rules: Rules) -> dict[str, str]:
     same["stopping"] = rules.described
     same["families"] = ", ".join(f"{f.name} ({f.trials} trials)" for f in sweep.drawn)
     same["data of the task"] = _digest(sweep.plan.task)
-    for family, programs in zip(sweep.drawn, sweep.programs, strict=True):
-        name = family.name
-        same[f"hyperparameters of {name}"] = _digest(family.optimizers)
+    for kind, programs in zip(sweep.kinds, sweep.programs, strict=True):
+        name = kind.family.name
+        same[f"hyperparameters of {name}"] = _digest(kind.family.optimizers)
         same[f"width of {name}"] = str(programs[0].shape.width)
-        code = population.code(*one_of_each(sweep.plan, family))
-        same[f"code of the task or of {name}"] = _digest(code)
+        same[f"code of the task or of {name}"] = _digest(kind.code())
     return same
 
 

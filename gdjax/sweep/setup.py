@@ -7,7 +7,7 @@ import jax
 import numpy as np
 
 from gdjax.sweep import population
-from gdjax.sweep.execution import Executor, Plan, Program, run_bytes
+from gdjax.sweep.execution import Executor, Kind, Plan, Program
 from gdjax.sweep.families import Family
 from gdjax.sweep.ledger import Ledger
 from gdjax.sweep.loop import Part
@@ -54,9 +54,10 @@ class Sweep:
         copied = population.everywhere(mesh)
         task, key = jax.device_put((task, jax.random.key(options.key)), copied)
         self.plan = Plan(task, key, options.seeds, np.cumsum(lengths), mesh)
+        self.kinds = [Kind(self.plan, family) for family in drawn]
         self.programs = [
-            self._make_programs(family, width)
-            for family, width in zip(drawn, widths or [options.width] * len(drawn), strict=True)
+            self._make_programs(kind, width)
+            for kind, width in zip(self.kinds, widths or [options.width] * len(drawn), strict=True)
         ]
 
     def compile(self) -> None:
@@ -72,13 +73,11 @@ class Sweep:
     def parts(self, ledger: Ledger) -> list[Part]:
         """All families, ready to be advanced; states are kept as long as ``ledger`` wants them."""
         parts, first = [], 0
-        for family, programs in zip(self.drawn, self.programs, strict=True):
-            mine = slice(first, first + family.trials)
-            executor = Executor(
-                self.plan, family, programs, waiting=lambda mine=mine: ledger.waiting[mine]
-            )
+        for kind, programs in zip(self.kinds, self.programs, strict=True):
+            mine = slice(first, first + kind.family.trials)
+            executor = Executor(kind, programs, lambda mine=mine: ledger.waiting[mine])
             parts.append(Part(executor, first))
-            first += family.trials
+            first = mine.stop
         return parts
 
     def rerun(self, trial: int, widths: np.ndarray) -> Rerun:
@@ -101,7 +100,7 @@ class Sweep:
         evaluations = {name: values[trial] for name, values in ledger.evaluations.items()}
         return Rerun(executor.params(number[0]), traces, evaluations)
 
-    def _make_programs(self, family: Family, width: int | None) -> list[Program]:
-        seeds, size = self.options.seeds, run_bytes(self.plan, family)
-        chosen = shapes(width, family.trials, seeds, self.devices, size)
-        return [Program(self.plan, family, shape) for shape in chosen]
+    def _make_programs(self, kind: Kind, width: int | None) -> list[Program]:
+        trials, seeds = kind.family.trials, self.options.seeds
+        chosen = shapes(width, trials, seeds, self.devices, kind.run_bytes)
+        return [Program(kind, shape) for shape in chosen]
