@@ -6,6 +6,7 @@ only ratios within a round are compared: see :func:`interleaved` and :func:`rati
 """
 
 import argparse
+import contextlib
 import dataclasses
 import importlib.metadata
 import json
@@ -198,7 +199,10 @@ def main(benchmark: Benchmark, argv: Sequence[str] | None = None) -> None:
     # A program that comes from disk has no compile time.
     jax.config.update("jax_enable_compilation_cache", False)
     if hasattr(arguments, "devices"):
-        jax.config.update("jax_num_cpu_devices", arguments.devices)
+        with contextlib.suppress(
+            RuntimeError
+        ):  # JAX has started; the environment tells of how many
+            jax.config.update("jax_num_cpu_devices", arguments.devices)
     report = {
         "benchmark": benchmark.name,
         "question": benchmark.question.splitlines()[0],
