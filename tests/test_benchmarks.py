@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from benchmarks import arguments, harness, optimizer_step, sweep
+from benchmarks import arguments, harness, many_trials, optimizer_step, stopping, sweep
 from benchmarks.harness import Quartiles
 
 
@@ -137,13 +137,31 @@ def test_the_transformer_has_200_leaves():
 
 def test_sweep(tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(sweep, "PROBLEMS", (sweep.Problem((2, 4, 2), 4, 8),))
-    results = report(sweep.BENCHMARK, ["--trials", "2", "--widths", "2"], tmp_path, capsys)
+    results = report(
+        sweep.BENCHMARK, ["--trials", "2", "--widths", "2", "--devices", "1"], tmp_path, capsys
+    )
     names = [row["candidate"] for row in results]
     assert names == ["sequential", "vmap", "gdjax", "gdjax, width 2"]
     for row in results:
         assert row["trials_per_second"]["median"] > 0
         assert row["compile_seconds"] > 0
         assert row["largest_loss_difference"] < 1e-3
+
+
+def test_stopping(tmp_path, capsys):
+    argv = ["--trials", "4", "--seeds", "2", "--steps", "8", "--devices", "1"]
+    none, halving = report(stopping.BENCHMARK, argv, tmp_path, capsys)
+    assert none["steps_share"]["median"] == 1
+    assert halving["steps_share"]["median"] < 0.6
+    assert none["difference_to_none"]["median"] == 0
+
+
+def test_many_trials(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(many_trials, "STEPS", 4)
+    monkeypatch.setattr(many_trials, "SEGMENT", 2)
+    (row,) = report(many_trials.BENCHMARK, ["--trials", "5", "--devices", "1"], tmp_path, capsys)
+    assert row["trials"] == 5
+    assert row["sweep_over_loop"]["median"] > 0
 
 
 def test_arguments(tmp_path, capsys):
