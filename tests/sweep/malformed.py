@@ -144,6 +144,17 @@ POINTS = st.one_of(
 METHODS = st.one_of(st.sampled_from([None, "grid", "random", "sobol"]), JUNK)
 TRIALS = st.one_of(st.none(), st.integers(0, 9), NUMBERS, JUNK)
 SEEDS = st.one_of(st.just(0), NUMBERS, JUNK)
+# What `draw` takes; every other one is sound, so that what comes behind the checks is tried too.
+DRAWS = st.one_of(
+    st.tuples(
+        st.dictionaries(NAMES, SOUND, min_size=1, max_size=4),
+        st.just(()),
+        st.sampled_from([None, "random", "sobol"]),
+        st.integers(1, 9),
+        st.just(0),
+    ),
+    st.tuples(DIMENSIONS, POINTS, METHODS, TRIALS, SEEDS),
+)
 
 
 def _mutated(text: str, edits: list[tuple[int, str]]) -> str:
