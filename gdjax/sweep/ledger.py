@@ -199,6 +199,10 @@ def mean_of_finite(values: np.ndarray) -> np.ndarray:
     >>> mean_of_finite(np.array([[1.0, np.nan, 3.0], [np.nan, np.inf, np.nan]]))
     array([ 2., nan])
     """
+    with np.errstate(invalid="ignore", over="ignore"):
+        total = values.sum(axis=-1, dtype=float)
+    if np.isfinite(total).all():  # as mostly, and three times as fast
+        return total / values.shape[-1]
     finite = np.isfinite(values)
     count = finite.sum(axis=-1)
     total = np.where(finite, values, 0).sum(axis=-1, dtype=float)
@@ -225,11 +229,9 @@ def judge(loss: np.ndarray, finite: np.ndarray) -> tuple[np.ndarray, np.ndarray,
     steps = loss.shape[1]
     after_last_good = np.where(good.any(axis=1), steps - good[:, ::-1].argmax(axis=1), 0)
     since = np.where(diverged, after_last_good, steps)
-    value = np.take_along_axis(loss, np.minimum(since, steps - 1)[:, None], axis=1)[:, 0]
-    of_loss = np.char.add("loss is ", value.astype(str))
-    reason = np.select(
-        [diverged & (since < steps), diverged], [of_loss, "a parameter is not finite"], ""
-    )
+    reason = np.where(diverged, "a parameter is not finite", "").astype(object)
+    for run in np.flatnonzero(diverged & (since < steps)).tolist():
+        reason[run] = f"loss is {loss[run, since[run]]}"
     return diverged, since, reason
 
 

@@ -80,7 +80,8 @@ def pack(
         )
         for i, block in enumerate(chosen):
             at = i % shape.devices * shape.chunks + i // shape.devices  # all devices alike busy
-            job.trials[at] = trials[np.pad(block, (0, shape.width - len(block)), mode="edge")]
+            job.trials[at] = trials[block[-1]]
+            job.trials[at, : len(block)] = trials[block]
             job.real[at, : len(block)] = True
             job.seed[at], job.segment[at] = i % seeds, segment[block[0]]
         jobs.append(job)
