@@ -64,6 +64,7 @@ LAYERS = (
     "sweep.rules",
     "sweep.packing",
     "sweep.population",
+    "sweep.task_numbers",
     "sweep.families",
     "sweep.ledger",
     "sweep.store",
