@@ -6,7 +6,6 @@ from dataclasses import replace
 from typing import Any
 
 from gdjax import binding, inspection
-from gdjax.binding import Bound
 from gdjax.errors import InvalidType, InvalidValue, nearest, shown
 from gdjax.ranges import interval_of, is_structure
 from gdjax.task import Task
@@ -112,4 +111,5 @@ def _bind(task: Task, dotted: str, value: Any) -> Task:
     field, _, argument = dotted.partition(".")
     old = getattr(task, field)
     leaves = old.leaves | binding.bind(old.function, **{argument: value}).leaves
-    return replace(task, **{field: Bound(old.function, leaves, old.structure, old.label)})
+    new = type(old)(old.function, leaves, old.structure, old.label)
+    return replace(task, **{field: new})
