@@ -70,6 +70,7 @@ LAYERS = (
     "sweep.store",
     "sweep.execution",
     "sweep.width",
+    "sweep.measuring",
     "sweep.checkpoint",
     "sweep.results",
     "sweep.loop",
