@@ -81,9 +81,9 @@ def child(directory: str, rule: str, trials: str) -> None:
     path.mkdir(exist_ok=True)
     log = os.open(path / "decisions", os.O_APPEND | os.O_CREAT | os.O_WRONLY)
 
-    def logged(self: Loop, trials: np.ndarray) -> None:
+    def logged(self: Loop, trials: np.ndarray, segments: int) -> None:
         os.write(log, b".")
-        advance(self, trials)
+        advance(self, trials, segments)
 
     Loop._advance = logged
     sweep(path, rule, int(trials))

@@ -52,26 +52,27 @@ def by_sweep(trials: int) -> tuple[float, float]:
 
 def bare_loop(trials: int) -> harness.Candidate:
     """The same calls of the same program, and nothing else."""
-    (family,) = families.draw({"adam": gdjax.adam}, Space(SPACE), None, trials, 0)
+    _, makers = families.makers(TASK, {"adam": gdjax.adam}, {"learning_rate": 1e-3})
+    (family,) = families.draw(makers, Space(SPACE), None, trials, 0)
     sweep = Sweep(TASK, [family], Options(STEPS, SEGMENT, 1, 0, None), jax.devices())
     (program, *_), (part,) = sweep.programs[0], sweep.parts(sweep.ledger())
     jobs = pack(np.arange(trials), np.zeros(trials, int), 1, program.shape)
     inputs = []
     for job in jobs:
-        optimizers = jax.tree.map(lambda x, job=job: x[job.trials], family.optimizers)
+        individuals = jax.tree.map(lambda x, job=job: x[job.trials], family.individuals)
         weights = part.executor.store.take(job.trials, job.seed[:, None])
-        inputs.append((job, optimizers, weights))
+        inputs.append((job, individuals, weights))
 
     def call() -> list[jax.Array]:
         losses = []
-        for job, optimizers, weights in inputs:
+        for job, individuals, weights in inputs:
             for begin in range(0, STEPS, SEGMENT * program.segments):
                 some = begin + SEGMENT * np.arange(program.segments) < STEPS
                 lengths = job.busy[:, None] * some * SEGMENT
                 numbers = (job.seed, np.full(len(job.seed), begin), lengths)
                 chunks = Chunks(*(jnp.asarray(x, jnp.int32) for x in numbers))
                 weights, measured = program.compiled(
-                    sweep.plan.task, sweep.plan.key, chunks, optimizers, weights
+                    sweep.plan.task, sweep.plan.key, chunks, individuals, weights
                 )
                 losses.append(measured.traces["loss"])
         return losses

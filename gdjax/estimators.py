@@ -14,7 +14,7 @@ from jax.flatten_util import ravel_pytree
 from gdjax import trees
 from gdjax.binding import Bound, bind, is_schedule
 from gdjax.errors import InvalidType, InvalidValue
-from gdjax.ranges import Interval, Positive
+from gdjax.ranges import Interval, Positive, Size
 
 # At 0 and at pi the sine, by which the rule divides, is 0.
 Shift = Annotated[Any, Interval(0, math.pi, includes_low=False)]
@@ -26,8 +26,8 @@ def spsa(
     has_aux: bool = False,
     *,
     sigma: Positive = 1e-3,
-    num_samples: int = 1,
-    batch_size: int = 1,
+    num_samples: Size = 1,
+    batch_size: Size = 1,
 ) -> Bound:
     """Simultaneous perturbation: a gradient from two values, however many parameters there are.
 
@@ -75,9 +75,9 @@ def evolution_strategies(
     has_aux: bool = False,
     *,
     sigma: Positive = 0.02,
-    num_samples: int = 16,
+    num_samples: Size = 16,
     rank_shaping: bool = False,
-    batch_size: int = 1,
+    batch_size: Size = 1,
 ) -> Bound:
     """Evolution strategies: the gradient of the mean of ``fun`` over a Gaussian cloud.
 
@@ -118,7 +118,7 @@ def parameter_shift(
     has_aux: bool = False,
     *,
     shift: Shift = math.pi / 2,
-    batch_size: int = 1,
+    batch_size: Size = 1,
 ) -> Bound:
     """Parameter shift: the exact gradient of what is sinusoidal in each parameter.
 

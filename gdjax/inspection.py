@@ -1,8 +1,8 @@
-"""Looking inside an optimizer: its hyperparameters by name, and the same with other values."""
+"""Looking inside optimizers and tasks: hyperparameters by name, and the same with other values."""
 
 from collections import Counter
-from collections.abc import Callable, Iterator
-from typing import Any
+from collections.abc import Callable, Collection, Iterator, Mapping
+from typing import Any, TypeVar
 
 import jax
 import jax.numpy as jnp
@@ -12,8 +12,9 @@ from jax.tree_util import DictKey, GetAttrKey, SequenceKey
 
 from gdjax import binding
 from gdjax.binding import Bound, ChildKey, is_schedule
-from gdjax.errors import InvalidType, InvalidValue, nearest
+from gdjax.errors import InvalidType, InvalidValue, nearest, shown
 from gdjax.ranges import interval_of
+from gdjax.task import Task
 from gdjax.transformation import GradientTransformation, ScheduledState
 
 _LINKS = ChildKey("", "links")  # of a chain, whose state is that of its links
@@ -21,14 +22,19 @@ _LINKS = ChildKey("", "links")  # of a chain, whose state is that of its links
 _HALVES = (GetAttrKey("init"), GetAttrKey("update"), ChildKey("", "init"))
 
 
-def hyperparameters(optimizer: GradientTransformation, state: Any = None) -> dict[str, Any]:
+Inspected = TypeVar("Inspected", GradientTransformation, Task)
+
+
+def hyperparameters(optimizer: GradientTransformation | Task, state: Any = None) -> dict[str, Any]:
     """Dotted names and values of all hyperparameters.
 
     The name is the rule's and the argument's; names in a ``named_chain`` stand before it, and
     so does the position in the chain where a rule stands there twice (``"0.clip.max_delta"``).
+    Those of a task are the numbers in its functions; arrays there are its data. Their names tell
+    the whole way (``"loss.dropout"``).
 
     Args:
-      optimizer: a transformation.
+      optimizer: a transformation, or a task.
       state: its state; with it, schedules are evaluated at the state's step, without it they
         are returned as they are.
 
@@ -41,6 +47,8 @@ def hyperparameters(optimizer: GradientTransformation, state: Any = None) -> dic
     {'scale_by_learning_rate.learning_rate': np.float32(0.5)}
     """
     _check_kind(optimizer)
+    if isinstance(optimizer, Task):
+        return {name: value for name, _, value in _named(optimizer) if _is_number(value)}
     found = _named(optimizer.update, is_leaf=is_schedule)
     if state is None:
         return {name: value for name, _, value in found}
@@ -58,11 +66,11 @@ def hyperparameters(optimizer: GradientTransformation, state: Any = None) -> dic
     return values
 
 
-def replace(optimizer: GradientTransformation, /, **changes: Any) -> GradientTransformation:
-    """A new optimizer of equal structure with other values.
+def replace(optimizer: Inspected, /, **changes: Any) -> Inspected:
+    """A new optimizer, or task, of equal structure with other values.
 
     Args:
-      optimizer: a transformation.
+      optimizer: a transformation, or a task.
       **changes: new values by name: a dotted one from :func:`hyperparameters`
         (``**{"scale_by_adam.b1": 0.8}``), or its end where only one ends so
         (``learning_rate=3e-4``). The constants of a schedule are named below it
@@ -70,27 +78,40 @@ def replace(optimizer: GradientTransformation, /, **changes: Any) -> GradientTra
 
     Raises:
       InvalidType: the optimizer is not gdjax's, or a value is not a number or array.
-      InvalidValue: an unknown or ambiguous name, a value out of range or of another shape.
+      InvalidValue: an unknown or ambiguous name, a value out of range, of another shape, or one
+        that the dtype cannot hold.
 
     >>> import gdjax
     >>> gdjax.replace(gdjax.sgd(0.1), learning_rate=0.2)
     chain(identity(), scale_by_learning_rate(learning_rate=0.2))
     """
     _check_kind(optimizer)
-    names = list(dict.fromkeys(name for name, _, _ in _named(optimizer.update)))
-    new = {_resolve(key, names): (key, value) for key, value in changes.items()}
+    in_task = isinstance(optimizer, Task)
+    listed = hyperparameters(optimizer) if in_task else [n for n, _, _ in _named(optimizer.update)]
+    names = list(dict.fromkeys(listed))
+    new = {resolve(key, names): (key, value) for key, value in changes.items()}
     if len(new) < len(changes):
         raise InvalidValue(f"two of {', '.join(changes)} name one hyperparameter; leave one out")
 
-    def changed(half: Any) -> Any:
+    def changed(part: Any) -> Any:
         leaves = [
-            _like(*new[name], value) if name in new else value for name, _, value in _named(half)
+            like(*new[name], value) if name in new else value for name, _, value in _named(part)
         ]
-        return jax.tree.structure(half).unflatten(leaves)
+        return jax.tree.structure(part).unflatten(leaves)
 
-    result = GradientTransformation(changed(optimizer.init), changed(optimizer.update))
+    parts: Any = optimizer
+    result = changed(parts) if in_task else parts._make(map(changed, parts))
     check(result)
     return result
+
+
+def put(task: Task, numbers: Mapping[str, Any]) -> Task:
+    """The task with these in the place of its own, by dotted name, as they are.
+
+    Of any shape: with leaves ``[trial]`` it is a batch of tasks as far as those go.
+    """
+    leaves = [numbers.get(name, value) for name, _, value in _named(task)]
+    return jax.tree.structure(task).unflatten(leaves)
 
 
 def check(tree: Any) -> None:
@@ -110,16 +131,24 @@ def _bounds(tree: Any) -> Iterator[Bound]:
 
 
 def _check_kind(optimizer: Any) -> None:
-    if not isinstance(optimizer, GradientTransformation):
+    if not isinstance(optimizer, (GradientTransformation, Task)):
         raise InvalidType(
-            f"expected one of gdjax's transformations, whose hyperparameters are leaves, got "
-            f"{optimizer!r}"
+            f"expected one of gdjax's transformations, whose hyperparameters are leaves, or a "
+            f"gdjax.Task, got {optimizer!r}"
         )
 
 
+def _is_number(x: Any) -> bool:
+    """Whether a leaf is a number, which an array and a PRNG key are not."""
+    dtype = getattr(x, "dtype", type(x))
+    return getattr(x, "shape", ()) == () and jnp.issubdtype(dtype, jnp.number)
+
+
 def _named(tree: Any, is_leaf: Callable[[Any], bool] | None = None) -> list[tuple[str, tuple, Any]]:
-    """Name, key path and value of each leaf of one half of a pair."""
+    """Name, key path and value of each leaf of one half of a pair, or of a task."""
     flat = jax.tree_util.tree_flatten_with_path(tree, is_leaf=is_leaf)[0]
+    if isinstance(tree, Task):
+        return [(_way(path), path, value) for path, value in flat]
     # What holds both halves of a pair has each hyperparameter twice; it is still one.
     splits = [_split(path) for path, _ in flat]
     paths = [(*(key for key in outer if key not in _HALVES), *inner) for outer, inner in splits]
@@ -130,6 +159,16 @@ def _named(tree: Any, is_leaf: Callable[[Any], bool] | None = None) -> list[tupl
         (_dotted(path, positions=times[_dotted(arguments[path])] > 1), path, value)
         for path, (_, value) in zip(paths, flat, strict=True)
     ]
+
+
+def _way(path: tuple) -> str:
+    """The whole way to a task's leaf; one of an optimizer in it has one name for both halves."""
+    function, *inside = path
+    kept, half = [function], False
+    for key in inside:
+        half = key in _HALVES[:2] or (half and key == _HALVES[2])
+        kept += [] if half else [key]
+    return ".".join(str(_entry(key)) for key in kept)
 
 
 def _dotted(path: tuple, positions: bool = False) -> str:
@@ -185,7 +224,8 @@ def _counts(state: Any, outer: tuple = ()) -> Iterator[tuple[tuple, jax.Array]]:
             yield from _counts(node.inner_state, position)
 
 
-def _resolve(key: str, names: list[str]) -> str:
+def resolve(key: str, names: Collection[str]) -> str:
+    """The one of the dotted ``names`` that is ``key`` or ends in it."""
     matches = [name for name in names if name == key or name.endswith(f".{key}")]
     if key in names:
         return key
@@ -196,16 +236,16 @@ def _resolve(key: str, names: list[str]) -> str:
     return matches[0]
 
 
-def _like(name: str, value: Any, old: Any) -> Any:
+def like(name: str, value: Any, old: Any) -> Any:
     """``value`` in the shape and dtype of ``old``, so that the structure stays equal."""
     if is_schedule(value) or not binding.is_numeric(value):
         raise InvalidType(
             f"{name}: expected a number or an array, got {value!r}; make a new optimizer where "
             "its structure differs"
         )
-    dtype, concrete = jnp.result_type(old), not isinstance(value, Tracer)
-    if concrete and jnp.issubdtype(dtype, jnp.integer) and np.any(np.asarray(value) % 1):
-        raise InvalidValue(f"{name} must be a whole number, got {value}")
+    dtype = jnp.result_type(old)
+    if not isinstance(value, Tracer):
+        _check_held(name, value, dtype)
     if jnp.shape(value) not in ((), jnp.shape(old)):
         raise InvalidValue(
             f"{name}: expected a number or an array of shape {jnp.shape(old)}, got shape "
@@ -214,3 +254,19 @@ def _like(name: str, value: Any, old: Any) -> Any:
     if isinstance(value, jax.Array):
         return jnp.broadcast_to(value, jnp.shape(old)).astype(dtype)
     return np.broadcast_to(np.asarray(value, dtype), jnp.shape(old))[()]
+
+
+def _check_held(name: str, value: Any, dtype: Any) -> None:
+    """Raise where a concrete value cannot be one of ``dtype``, apart from rounding."""
+    if jnp.issubdtype(dtype, jnp.integer):
+        values, limits, kind = np.ravel(value), jnp.iinfo(dtype), "a whole number"
+        held = (values % 1 == 0) & (values >= limits.min) & (values <= limits.max)
+    elif jnp.issubdtype(dtype, jnp.floating):
+        values, largest, kind = np.ravel(value), float(jnp.finfo(dtype).max), "a number"
+        held = ~((abs(values) > largest) & (abs(values) != np.inf))
+    else:
+        return
+    for bad in values[~held][:1].tolist():
+        raise InvalidValue(
+            f"{name} must be {kind} that {dtype} holds, as it is bound, got {shown(bad)}"
+        )

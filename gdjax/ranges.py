@@ -90,7 +90,7 @@ def _metadata(function: Callable[..., Any], name: str) -> list:
 def _hint(function: Callable[..., Any], name: str) -> Any:
     try:
         return _type_hints(function, include_extras=True).get(name)
-    except (NameError, TypeError):  # annotations that cannot be evaluated say nothing
+    except Exception:  # annotations that cannot be evaluated say nothing
         return None
 
 

@@ -25,6 +25,9 @@ class Task:
     Its functions are bindings (:func:`gdjax.bind`), so the data and any number in them, such as
     a dropout rate or an L2 coefficient, are leaves; plain functions are taken as they are. They
     must be pure: what one reads from outside is fixed when it is first compiled.
+    :func:`gdjax.hyperparameters` lists the numbers, :func:`gdjax.replace` changes them, and
+    :func:`gdjax.sweep` varies them by trial as it does an optimizer's. What is a shape cannot
+    vary: a batch size of each trial is the largest batch, and weights of 0 for what is not in it.
 
     Args:
       init: ``init(key) -> params``.
@@ -40,6 +43,7 @@ class Task:
         sigma=0.01)`` to set its numbers. It gets the loss and ``has_aux=True``; what it returns
         gets the parameters and a PRNG key as keyword ``key``.
 
+    >>> import gdjax
     >>> task = Task(
     ...     init=lambda key: jnp.ones(2),
     ...     loss=lambda params, batch, key: jnp.sum((params - batch) ** 2),
@@ -47,6 +51,22 @@ class Task:
     ... )
     >>> task.check()
     {'loss'}
+
+    A number to sweep, and batches of one to four rows:
+
+    >>> def draw(key, step, size):
+    ...     rows = jax.random.normal(key, (4, 2))
+    ...     return rows, jnp.arange(4) < size
+    >>> def loss(params, batch, key, l2):
+    ...     rows, weight = batch
+    ...     distances = jnp.sum((params[None] - rows) ** 2, axis=1)
+    ...     return weight @ distances / weight.sum() + l2 * jnp.sum(params**2)
+    >>> task = Task(lambda key: jnp.ones(2), gdjax.bind(loss, l2=0.0), gdjax.bind(draw, size=4))
+    >>> gdjax.hyperparameters(task)
+    {'loss.l2': np.float32(0.0), 'batch.size': np.int32(4)}
+    >>> space = {"learning_rate": 0.1, "l2": [0.0, 0.1], "size": [1, 4]}
+    >>> gdjax.sweep(task, gdjax.sgd, space, steps=2).settings["size"]
+    array([1, 4, 1, 4])
     """
 
     init: Callable[[jax.Array], Any]

@@ -12,7 +12,7 @@ from gdjax import SweepResult, cli
 
 TASK = """
 import jax, jax.numpy as jnp
-from gdjax import Task
+from gdjax import Task, bind
 
 def make():
     return Task(
@@ -22,6 +22,13 @@ def make():
     )
 
 task = make()
+def measured(params, unit=1.0):
+    return {"size": jnp.sum(params**2) / unit}
+
+def loss(params, batch, key, l2=0.5):
+    return jnp.sum((params - 1) ** 2) + l2 * jnp.sum(params**2)
+
+regular = Task(task.init, bind(loss, l2=0.5), task.batch, measured)
 broken = Task(init=task.init, loss=lambda p, b, k: p, batch=task.batch)
 not_finite = Task(init=task.init, loss=task.loss, batch=lambda k, s: jnp.array(jnp.nan))
 number = 3
@@ -74,6 +81,19 @@ def test_config_reruns_the_sweep_bit_for_bit(capsys):
     assert one.settings["b1"].tolist() == [0.5, 0.9] * 3
     configs = [json.loads(pathlib.Path(d, "config.json").read_text()) for d in ("one", "two")]
     assert configs[0]["sweep"] == configs[1]["sweep"]
+
+
+def test_numbers_of_the_task_are_set_like_any_other(tmp_path, capsys):
+    numbers = ("--set", "l2=0,0.5", "evaluate.unit=1,2")
+    gdjax("sweep", "my_problem:regular", "--optimizer", "sgd", *SMALL, *numbers, "--out", "one")
+    assert "l2  evaluate.unit" in capsys.readouterr().out
+    settings = SweepResult.load("one").settings
+    assert settings["l2"].tolist() == [0.0, 0.0, 0.5, 0.5] * 3
+    assert settings["evaluate.unit"].tolist() == [1.0, 2.0] * 6
+    assert "evaluate.unit" in (tmp_path / "one" / "report.html").read_text()
+    with pytest.raises(SystemExit) as stop:
+        gdjax("rerun", "one", "--out", "two")
+    assert stop.value.code == 0
 
 
 SPACE = """

@@ -219,3 +219,68 @@ def test_replace_does_not_round_to_whole_numbers():
 def test_replace_takes_numbers_only(value):
     with pytest.raises((InvalidType, InvalidValue), match="learning_rate"):
         gdjax.replace(gdjax.sgd(0.5), learning_rate=value)
+
+
+@pytest.fixture(scope="module")
+def task():
+    """Numbers in every function; a whole optimizer, data and a key in one of them."""
+
+    def loss(params, batch, key, l2, inner, x, seed):
+        return l2 * jnp.sum(params**2)
+
+    leaves = {"l2": 0.5, "inner": gdjax.adagrad(0.25), "x": np.ones(3), "seed": jax.random.key(0)}
+    return gdjax.Task(
+        init=gdjax.bind(lambda key, init: init * jnp.ones(2), init=1.0),
+        loss=gdjax.Bound(loss, leaves),
+        batch=gdjax.bind(lambda key, step, size: size, size=3),
+        value_and_grad=gdjax.bind(gdjax.spsa, sigma=0.125),
+    )
+
+
+def test_numbers_of_a_task(task):
+    assert gdjax.hyperparameters(task) == {
+        "init.init": 1.0,
+        "loss.l2": 0.5,
+        "loss.inner.links.0.initial_accumulator_value": np.float32(0.1),
+        "loss.inner.links.0.eps": np.float32(1e-7),
+        "loss.inner.links.1.learning_rate": 0.25,
+        "batch.size": 3,
+        "value_and_grad.sigma": 0.125,
+    }
+
+
+@pytest.mark.parametrize("name", ["l2", "loss.l2"])
+def test_replace_in_a_task(task, name):
+    changed = gdjax.replace(task, **{name: 2, "init": 4, "sigma": 0.25})
+    assert jax.tree.structure(changed) == jax.tree.structure(task)
+    assert changed.loss(jnp.ones(2), None, None) == 4.0
+    chex.assert_trees_all_equal(changed.init(None), np.full(2, 4.0, np.float32))
+    expected = {"loss.l2": 2.0, "init.init": 4.0, "value_and_grad.sigma": 0.25}
+    assert gdjax.hyperparameters(changed) == gdjax.hyperparameters(task) | expected
+    assert changed.loss.leaves["x"] is task.loss.leaves["x"]
+
+
+def test_replace_reaches_both_halves_of_an_optimizer_in_a_task(task):
+    changed = gdjax.replace(task, initial_accumulator_value=2.0).loss.leaves["inner"]
+    assert repr(changed) == repr(gdjax.adagrad(0.25, initial_accumulator_value=2.0))
+    chex.assert_trees_all_equal(changed.init(jnp.zeros(2))[0].sum_of_squares, np.full(2, 2.0))
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"x": 1.0}, "no hyperparameter 'x': .*Valid: batch.size, init.init, "),
+        ({"sigma": 0.0}, r"spsa: sigma must be a number in \(0, inf\), got 0.0"),
+        ({"size": 3.5}, r"size must be a whole number that int32 holds, .* got 3.5"),
+        (
+            {"size": np.int64(2**40)},
+            "size must be a whole number that int32 holds, .* got 1099511627776",
+        ),
+        ({"l2": -(10**400)}, "l2 must be a number that float32 holds, as it is bound, got -1000"),
+        ({"l2": 1e39}, "l2 must be a number that float32 holds, as it is bound, got 1e[+]39"),
+        ({"l2": np.ones(2)}, r"l2: expected .*shape \(\), got shape \(2,\)"),
+    ],
+)
+def test_replace_holds_the_numbers_of_a_task_to_their_kind(task, changes, message):
+    with pytest.raises(InvalidValue, match=message):
+        gdjax.replace(task, **changes)

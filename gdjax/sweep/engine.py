@@ -53,12 +53,14 @@ def sweep(
 
     Args:
       task: what is trained. Its functions are pure: what they read from outside is fixed when
-        the program is first compiled.
+        the program is first compiled. The numbers in them may be dimensions of the space.
       optimizer: makes an optimizer from the hyperparameters that its signature names, such as
         ``gdjax.adam``; or several such families by name, each of which takes the dimensions of
         the space that it names.
       space: by hyperparameter name a distribution (:class:`gdjax.LogUniform`, ...), a list of
-        numbers to choose from, or one number.
+        numbers to choose from, or one number. What no factory names is a number of the task,
+        whatever the family: one that :func:`gdjax.hyperparameters` lists (``"loss.dropout"``, or
+        its end where only one ends so), or an argument of its functions at its default.
       trials: how many settings a family draws; a grid knows by itself.
       seeds: runs of each setting. Seed ``s`` means the same initial parameters, batches and
         noise for every setting.
@@ -111,7 +113,9 @@ def sweep(
         raise InvalidType(f"task must be a gdjax.Task, got {shown(task)}")
     rules = gather(stopping, task.mode)
     space = space if isinstance(space, Space) else Space(space)
-    drawn = families.draw(families.by_name(optimizer), space, method, trials, key)
+    lowest = {name: d.quantile(np.zeros(1)).item() for name, d in space.dimensions.items()}
+    task, makers = families.makers(task, families.by_name(optimizer), lowest)
+    drawn = families.draw(makers, space, method, trials, key)
     _check_names(space.dimensions, task.check())
     for package in ("xarray", "h5netcdf"):
         if directory is not None and importlib.util.find_spec(package) is None:
@@ -145,18 +149,21 @@ def reconnect(
     if not isinstance(task, Task):
         raise InvalidType(f"task must be a gdjax.Task, got {shown(task)}")
     factories = families.by_name(optimizer)
-    integers = json.loads(result.attributes["integers"])
-    again = []
     for name in dict.fromkeys(result.family.tolist()):
         if name not in factories:
             raise InvalidValue(f"the sweep has a family {name!r}; {nearest(name, factories)}")
+    some = {name: values[~np.isnan(values)][0] for name, values in result.settings.items()}
+    task, makers = families.makers(task, factories, some)
+    integers = json.loads(result.attributes["integers"])
+    again = []
+    for name in dict.fromkeys(result.family.tolist()):
         rows = {k: v[result.family == name] for k, v in result.settings.items()}
         settings = {
             k: v.astype(np.int64) if k in integers else v
             for k, v in rows.items()
             if not np.isnan(v).any()
         }
-        again.append(families.make(name, factories[name], settings))
+        again.append(families.make(name, makers[name], settings))
     numbers = {name: result.attributes[name] for name in ("steps", "segment", "key")}
     options = Options(seeds=result.seeds, width=None, **numbers)
     widths = json.loads(result.attributes["widths"])

@@ -49,12 +49,12 @@ class Kind:
 
     def __init__(self, plan: Plan, family: Family):
         self.plan, self.family = plan, family
-        self.optimizer = jax.tree.map(lambda x: _shape(x, x.shape[1:]), family.optimizers)
+        self.individual = jax.tree.map(lambda x: _shape(x, x.shape[1:]), family.individuals)
 
     @functools.cached_property
     def run(self) -> Weights:
         """One run."""
-        one = jax.tree.map(lambda x: _shape(x, (1, *x.shape)), self.optimizer)
+        one = jax.tree.map(lambda x: _shape(x, (1, *x.shape)), self.individual)
         begin = functools.partial(population.begin, width=1)
         weights = jax.eval_shape(begin, self.plan.task, self.plan.key, 0, one)
         return jax.tree.map(lambda x: _shape(x, x.shape[1:]), weights)
@@ -80,9 +80,9 @@ class Kind:
         return population.code(*self._one_of_each())
 
     def _one_of_each(self) -> tuple[Any, Any, Any, Weights]:
-        """Task, key, optimizer and run, wherever they are."""
+        """Task, key, individual and run, wherever they are."""
         anywhere = jax.tree.map(lambda x: _shape(x, x.shape), (self.plan.task, self.plan.key))
-        return *anywhere, self.optimizer, self.run
+        return *anywhere, self.individual, self.run
 
 
 class Program:
@@ -121,13 +121,14 @@ class Program:
         def on_chunks(x: Any, lead: tuple[int, ...] = places) -> jax.ShapeDtypeStruct:
             return jax.ShapeDtypeStruct((*lead, *x.shape), x.dtype, sharding=spread)
 
-        optimizers = jax.tree.map(on_chunks, self.kind.optimizer)
+        individuals = jax.tree.map(on_chunks, self.kind.individual)
         weights = jax.tree.map(on_chunks, self.kind.run)
         sizes = {"width": self.shape.width, "segment": int(plan.lengths.max())}
         try:
             number: Any = on_chunks(jax.ShapeDtypeStruct((), np.int32), places[:1])
             lengths: Any = on_chunks(jax.ShapeDtypeStruct((self.segments,), np.int32), places[:1])
-            arguments = (plan.task, plan.key, Chunks(number, number, lengths), optimizers, weights)
+            chunks = Chunks(number, number, lengths)
+            arguments = (plan.task, plan.key, chunks, individuals, weights)
             return population.advance.lower(*arguments, **sizes, mesh=plan.mesh)
         except jax.errors.UnexpectedTracerError:
             raise InvalidType(
@@ -141,7 +142,7 @@ class Flight(NamedTuple):
     """A job that was handed to the devices."""
 
     job: Job
-    optimizers: Any
+    individuals: Any
     weights: Weights  # on the devices, when it is done
     measured: Segments
 
@@ -190,22 +191,22 @@ class Executor:
         before = next((f for f in self._aloft if job.continues(f.job)), None)
         if before is not None:
             self._forget(before)  # its weights are given away
-            optimizers, weights = before.optimizers, before.weights
+            individuals, weights = before.individuals, before.weights
         else:
             for flight in [f for f in self._aloft if np.isin(f.job.trials, job.trials).any()]:
                 self._land(flight)
-            optimizers = jax.tree.map(lambda x: x[job.trials], self.kind.family.optimizers)
+            individuals = jax.tree.map(lambda x: x[job.trials], self.kind.family.individuals)
             weights = self.store.take(job.trials, job.seed[:, None])
             spread = population.over_chunks(self._plan.mesh)
-            optimizers, weights = jax.device_put((optimizers, weights), spread)
+            individuals, weights = jax.device_put((individuals, weights), spread)
         begins = np.append(0, self._plan.steps)[job.segment]
         numbers: Any = (
             x.astype(np.int32) for x in (job.seed, begins, self._lengths(job, program.segments))
         )
         weights, measured = program.compiled(
-            self._plan.task, self._plan.key, Chunks(*numbers), optimizers, weights
+            self._plan.task, self._plan.key, Chunks(*numbers), individuals, weights
         )
-        flight = Flight(job, optimizers, weights, measured)
+        flight = Flight(job, individuals, weights, measured)
         self._aloft.append(flight)
         while len(self._aloft) > 2:  # one computes while another is prepared or read
             self._land(self._aloft[0])

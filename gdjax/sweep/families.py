@@ -1,18 +1,53 @@
-"""Families: trials whose optimizers have one tree structure, and so share one program."""
+"""Families: trials whose optimizers have one tree structure, and so share one program.
+
+What a trial is made from is its setting: an optimizer, and those numbers of the task that are
+dimensions of the space.
+"""
 
 import inspect
 from collections.abc import Callable, Mapping
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from gdjax.errors import InvalidType, InvalidValue, nearest
+from gdjax import inspection
+from gdjax.errors import InvalidType, InvalidValue
+from gdjax.sweep import task_numbers
+from gdjax.sweep.population import Individual
 from gdjax.sweep.space import Method, Space
+from gdjax.task import Task
 from gdjax.transformation import GradientTransformation
 
 Factory = Callable[..., GradientTransformation]
+
+
+class Maker(NamedTuple):
+    """A factory that takes all dimensions of its family's trials, also those of the task."""
+
+    factory: Factory
+    task: Task  # of all trials
+    own: dict[str, tuple[str, Any]]  # by dimension: dotted name and value of a number of the task
+
+    def __call__(self, **setting: Any) -> GradientTransformation:
+        """The optimizer."""
+        return self.factory(**{k: v for k, v in setting.items() if k not in self.own})
+
+    def numbers(self, settings: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        """The task's numbers in each setting, by dotted name: in its dtypes, in their ranges."""
+        numbers = {
+            dotted: inspection.like(name, settings[name], np.full(settings[name].shape, value))
+            for name, (dotted, value) in self.own.items()
+        }
+        if numbers:
+            inspection.check(inspection.put(self.task, numbers))
+        return numbers
+
+    @property
+    def arguments(self) -> dict[str, bool]:
+        """Dimensions that it takes, and whether it cannot do without them."""
+        return _arguments(self.factory) | dict.fromkeys(self.own, False)
 
 
 class Family(NamedTuple):
@@ -20,7 +55,7 @@ class Family(NamedTuple):
 
     name: str
     settings: dict[str, np.ndarray]  # [trial of this family]
-    optimizers: GradientTransformation  # leaves [trial of this family, ...]
+    individuals: Individual  # leaves [trial of this family, ...]
 
     @property
     def trials(self) -> int:
@@ -46,43 +81,56 @@ def by_name(optimizer: Factory | Mapping[str, Factory]) -> dict[str, Factory]:
     return factories
 
 
+def makers(
+    task: Task, factories: Mapping[str, Factory], values: Mapping[str, Any]
+) -> tuple[Task, dict[str, Maker]]:
+    """What makes the trials of each family, and the task of which they have numbers of their own.
+
+    A dimension is a factory's where one names it, else it is the task's, and every family's.
+
+    Args:
+      task: what is trained.
+      factories: by family name.
+      values: by dimension of the space one of its values.
+
+    Raises:
+      InvalidValue, InvalidType: as :func:`gdjax.sweep.task_numbers.opened` tells.
+    """
+    taken = dict.fromkeys(name for factory in factories.values() for name in _arguments(factory))
+    task, own = task_numbers.opened(task, values, taken, ", ".join(factories))
+    numbers = inspection.hyperparameters(task)
+    named = {name: (dotted, numbers[dotted]) for name, dotted in own.items()}
+    return task, {name: Maker(factory, task, named) for name, factory in factories.items()}
+
+
 def draw(
-    factories: Mapping[str, Factory],
+    makers: Mapping[str, Maker],
     space: Space,
     method: Method | None,
     trials: int | None,
     seed: int,
 ) -> list[Family]:
-    """Draw each family's settings from the dimensions that its factory names.
+    """Draw each family's settings from the dimensions that it takes.
 
     Raises:
-      InvalidValue: a dimension that no factory names, or a required argument that the space
-        does not have.
+      InvalidValue: a required argument that the space does not have.
     """
-    accepted = {name: _arguments(factory) for name, factory in factories.items()}
-    everything = {name for arguments in accepted.values() for name in arguments}
-    for name in space.dimensions:
-        if name not in everything:
-            raise InvalidValue(
-                f"{', '.join(factories)}: no hyperparameter {name!r}; {nearest(name, everything)}"
-            )
     families = []
-    for name, factory in factories.items():
-        own = space.restricted(accepted[name])
-        missing = [
-            k for k, required in accepted[name].items() if required and k not in space.dimensions
-        ]
+    for name, maker in makers.items():
+        accepted = maker.arguments
+        own = space.restricted(accepted)
+        missing = [k for k, required in accepted.items() if required and k not in space.dimensions]
         if missing or own is None:
             raise InvalidValue(
                 f"family {name!r} needs {', '.join(missing) or 'a dimension of the space'}; add "
                 "it to the space, or give it a value in the factory"
             )
-        families.append(make(name, factory, own.draw(method, trials, seed)))
+        families.append(make(name, maker, own.draw(method, trials, seed)))
     return families
 
 
-def make(name: str, factory: Factory, settings: dict[str, np.ndarray]) -> Family:
-    """Build a family's optimizers as one stacked tree.
+def make(name: str, maker: Maker, settings: dict[str, np.ndarray]) -> Family:
+    """Build a family's individuals as one stacked tree.
 
     The factory is called once with each setting, which holds it to every rule that concerns
     concrete values, and once with all of them together.
@@ -92,14 +140,14 @@ def make(name: str, factory: Factory, settings: dict[str, np.ndarray]) -> Family
       InvalidValue: a setting outside its hyperparameter's range.
     """
     for row in zip(*(values.tolist() for values in settings.values()), strict=True):
-        optimizer = factory(**dict(zip(settings, row, strict=True)))
+        optimizer = maker(**dict(zip(settings, row, strict=True)))
         if not isinstance(optimizer, GradientTransformation):
             raise InvalidType(
                 f"family {name!r} must return one of gdjax's optimizers, whose hyperparameters "
                 f"are leaves, got {optimizer!r}"
             )
     try:
-        optimizers = _stack(factory, settings)
+        individuals = _stack(maker, settings)
     except jax.errors.TracerBoolConversionError:
         raise InvalidType(
             f"family {name!r} decides by the value of a hyperparameter what to compute, so its "
@@ -111,23 +159,27 @@ def make(name: str, factory: Factory, settings: dict[str, np.ndarray]) -> Family
             "jax.numpy, not with math, numpy, float() or int(), and leave what is not a number to "
             f"families of their own ({str(error).splitlines()[0]})"
         ) from None
-    return Family(name, settings, optimizers)
+    return Family(name, settings, individuals)
 
 
-def _stack(factory: Factory, settings: Mapping[str, np.ndarray]) -> GradientTransformation:
-    """One optimizer a setting as one tree, leaves ``[setting, ...]``."""
-    columns = {name: jnp.asarray(values) for name, values in settings.items()}
-    for name, values in settings.items():
+def _stack(maker: Maker, settings: Mapping[str, np.ndarray]) -> Individual:
+    """One individual a setting as one tree, leaves ``[setting, ...]``."""
+    numbers = maker.numbers(settings)
+    given = {name: values for name, values in settings.items() if name not in maker.own}
+    columns = {name: jnp.asarray(values) for name, values in given.items()}
+    for name, values in given.items():
         if values.dtype.kind in "iu" and not np.array_equal(columns[name], values):
             raise InvalidValue(
                 f"{name} takes whole numbers that {columns[name].dtype} cannot hold, such as "
                 f"{np.abs(values).max()}; jax.config.update('jax_enable_x64', True) makes room"
             )
-    stacked = jax.vmap(lambda values: factory(**values))(columns)
+    size = len(next(iter(settings.values())))
+    stacked = jax.vmap(lambda values: maker(**values), axis_size=size)(columns)
     # On the host, where taking rows compiles nothing; PRNG keys have no form there.
-    return jax.tree.map(
+    optimizers = jax.tree.map(
         lambda x: x if jnp.issubdtype(x.dtype, jax.dtypes.extended) else np.asarray(x), stacked
     )
+    return Individual(optimizers, numbers)
 
 
 def _arguments(factory: Factory) -> dict[str, bool]:

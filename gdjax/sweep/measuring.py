@@ -79,10 +79,10 @@ class _Candidate:
         self.speed = 1.0
         (job, *_) = pack(np.arange(trials), np.zeros(trials, int), plan.seeds, self._shape)
         self._job, seed = job, job.seed[:, None]
-        optimizers = jax.tree.map(lambda x: x[job.trials], kind.family.optimizers)
+        individuals = jax.tree.map(lambda x: x[job.trials], kind.family.individuals)
         weights = Store(kind.run, trials, plan.seeds).take(job.trials, seed)
         spread = population.over_chunks(plan.mesh)
-        self._optimizers, self._weights = jax.device_put((optimizers, weights), spread)
+        self._individuals, self._weights = jax.device_put((individuals, weights), spread)
         # On each device: what all trials need, and what is timed of it.
         self._needed = -(-(-(-trials // width) * plan.seeds) // len(self._devices))
         self._chunks, self._updates = min(self._needed, self._shape.chunks), 1
@@ -112,7 +112,7 @@ class _Candidate:
         lengths = np.zeros((len(updates), self._segments), int)
         lengths[:, 0] = updates
         numbers: Any = (x.astype(np.int32) for x in (self._job.seed, updates * begun, lengths))
-        arguments = Chunks(*numbers), self._optimizers, self._weights
+        arguments = Chunks(*numbers), self._individuals, self._weights
         began = time.perf_counter()
         self._weights, _ = jax.block_until_ready(
             self._compiled(self._plan.task, self._plan.key, *arguments)

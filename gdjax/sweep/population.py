@@ -13,13 +13,24 @@ import jax
 import jax.numpy as jnp
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
-from gdjax import training
+from gdjax import inspection, training
 from gdjax.task import Task
 from gdjax.training import Run
 from gdjax.transformation import GradientTransformation
 
 Device = Any
 """A ``jax.Device``, which type checkers see as a variable."""
+
+
+class Individual(NamedTuple):
+    """All that tells a trial from the others of its family."""
+
+    optimizer: GradientTransformation
+    numbers: dict[str, Any]  # of the task, by dotted name; empty where all trials share all of it
+
+    def of(self, task: Task) -> Task:
+        """The trial's own task: what none of its numbers decides stays shared by all trials."""
+        return inspection.put(task, self.numbers) if self.numbers else task
 
 
 class Chunks(NamedTuple):
@@ -65,7 +76,7 @@ def advance(
     task: Task,
     key: jax.Array,
     chunks: Chunks,
-    optimizers: GradientTransformation,
+    individuals: Individual,
     weights: Weights,
     width: int,
     segment: int,
@@ -74,10 +85,10 @@ def advance(
     """Segments of up to ``segment`` updates of every run, and the evaluation after each.
 
     Args:
-      task: of all runs.
+      task: of all runs, but for the numbers that are an individual's own.
       key: of the sweep; runs of one seed start alike and see the same batches.
       chunks: how far each goes.
-      optimizers: leaves ``[chunk, run, ...]``.
+      individuals: leaves ``[chunk, run, ...]``.
       weights: leaves ``[chunk, run, ...]``; anything where a chunk's step is 0.
       width: runs in a chunk.
       segment: the longest of the lengths.
@@ -87,7 +98,7 @@ def advance(
     each_step, evaluation = task.measured()
 
     def on_one_device(
-        task: Task, key: jax.Array, chunks: Chunks, optimizers: Any, weights: Weights
+        task: Task, key: jax.Array, chunks: Chunks, individuals: Any, weights: Weights
     ) -> tuple[Weights, Segments]:
         held = chunks.lengths.shape  # [chunk, segment]
         unmeasured = Segments(
@@ -98,8 +109,8 @@ def advance(
         blank = jax.tree.map(lambda x: x[0], unmeasured)
 
         def one(i: jax.Array, carry: tuple[Weights, Segments]) -> tuple[Weights, Segments]:
-            chunk, optimizer, weights = _at(i, (chunks, optimizers, carry[0]))
-            done = _advance_chunk(task, key, chunk, optimizer, weights, blank, width)
+            chunk, mine, weights = _at(i, (chunks, individuals, carry[0]))
+            done = _advance_chunk(task, key, chunk, mine, weights, blank, width)
             return _put(i, carry, done)
 
         # Those that have something to do come first; the others cost nothing.
@@ -111,35 +122,34 @@ def advance(
         in_specs=(copied, copied, spread, spread, spread),
         out_specs=spread,
         check_vma=False,  # what starts as a constant would otherwise be told apart from what varies
-    )(task, key, chunks, optimizers, weights)
+    )(task, key, chunks, individuals, weights)
 
 
-def begin(
-    task: Task, key: jax.Array, seed: Any, optimizers: GradientTransformation, width: int
-) -> Weights:
+def begin(task: Task, key: jax.Array, seed: Any, individuals: Individual, width: int) -> Weights:
     """Runs of one seed before their first step, leaves ``[run, ...]``; parameters drawn once."""
     seed_key = jax.random.fold_in(key, seed)
 
-    def one(optimizer: GradientTransformation) -> Weights:
-        run = training.start(task, optimizer, seed_key)
+    def one(individual: Individual) -> Weights:
+        run = training.start(individual.of(task), individual.optimizer, seed_key)
         return Weights(run.params, run.state)
 
-    return jax.vmap(one, axis_size=width)(optimizers)
+    return jax.vmap(one, axis_size=width)(individuals)
 
 
 def _advance_chunk(
     task: Task,
     key: jax.Array,
     chunk: Chunks,
-    optimizers: GradientTransformation,
+    individuals: Individual,
     weights: Weights,
     unmeasured: Segments,  # without the axis of chunks
     width: int,
 ) -> tuple[Weights, Segments]:
     run_key = training.run_key(jax.random.fold_in(key, chunk.seed))
 
-    def one_step(optimizer: GradientTransformation, weights: Weights, step: Any) -> tuple:
-        run, measured = training.one_step(task, optimizer, Run(*weights, run_key, step))
+    def one_step(individual: Individual, weights: Weights, step: Any) -> tuple:
+        own = individual.of(task)
+        run, measured = training.one_step(own, individual.optimizer, Run(*weights, run_key, step))
         return Weights(run.params, run.state), measured
 
     step_all = jax.vmap(one_step, in_axes=(0, 0, None), axis_size=width)
@@ -152,18 +162,18 @@ def _advance_chunk(
 
         def body(i: jax.Array, carry: tuple[Weights, dict]) -> tuple[Weights, dict]:
             weights, traces = carry
-            weights, each_step = step_all(optimizers, weights, first + i)
+            weights, each_step = step_all(individuals, weights, first + i)
             return weights, _put(i, traces, each_step)
 
         blank = jax.tree.map(lambda x: x[0], unmeasured.traces)
         length = chunk.lengths[number]
         weights, traces = jax.lax.fori_loop(0, length, body, (weights, blank))
-        done = Segments(traces, *measure_all(weights))
+        done = Segments(traces, *measure_all(individuals, weights))
         return weights, first + length, _put(number, measured, done)
 
     weights = jax.lax.cond(
         chunk.step == 0,
-        lambda: begin(task, key, chunk.seed, optimizers, width),
+        lambda: begin(task, key, chunk.seed, individuals, width),
         lambda: weights,
     )
     weights, _, measured = jax.lax.fori_loop(
@@ -187,9 +197,9 @@ def _put(i: jax.Array, tree: Any, entry: Any) -> Any:
     return jax.tree.map(lambda x, y: jax.lax.dynamic_update_index_in_dim(x, y, i, 0), tree, entry)
 
 
-def step_flops(task: Task, key: jax.Array, optimizer: Any, weights: Weights) -> float:
+def step_flops(task: Task, key: jax.Array, individual: Individual, weights: Weights) -> float:
     """Floating-point operations of one update of one run; 0 where XLA does not say."""
-    leaves, structure = jax.tree.flatten((task, key, optimizer, weights))
+    leaves, structure = jax.tree.flatten((task, key, individual, weights))
     return _step_flops(structure, tuple((x.shape, x.dtype) for x in leaves))
 
 
@@ -200,24 +210,29 @@ def _step_flops(structure: Any, leaves: tuple[tuple[tuple[int, ...], Any], ...])
     return float((costs or {}).get("flops", 0.0))
 
 
-def _one_step(task: Task, key: jax.Array, optimizer: Any, weights: Weights) -> tuple:
-    return training.one_step(task, optimizer, Run(*weights, key, jnp.zeros((), jnp.int32)))
+def _one_step(task: Task, key: jax.Array, individual: Individual, weights: Weights) -> tuple:
+    run = Run(*weights, key, jnp.zeros((), jnp.int32))
+    return training.one_step(individual.of(task), individual.optimizer, run)
 
 
-def code(task: Task, key: jax.Array, optimizer: Any, weights: Weights) -> str:
+def code(task: Task, key: jax.Array, individual: Individual, weights: Weights) -> str:
     """Text of all that decides a run's numbers: start, update and evaluation."""
 
-    def one(task: Task, key: jax.Array, optimizer: Any, weights: Weights) -> tuple:
-        start = training.start(task, optimizer, key)
-        return start, training.one_step(task, optimizer, start), _measure(task, weights)
+    def one(task: Task, key: jax.Array, individual: Individual, weights: Weights) -> tuple:
+        own, optimizer = individual.of(task), individual.optimizer
+        start = training.start(own, optimizer, key)
+        step = training.one_step(own, optimizer, start)
+        return start, step, _measure(task, individual, weights)
 
-    return jax.jit(one).lower(task, key, optimizer, weights).as_text()
+    return jax.jit(one).lower(task, key, individual, weights).as_text()
 
 
-def _measure(task: Task, weights: Weights) -> tuple[dict[str, jax.Array], jax.Array]:
+def _measure(
+    task: Task, individual: Individual, weights: Weights
+) -> tuple[dict[str, jax.Array], jax.Array]:
     """The evaluation, and whether all parameters are finite."""
     finite = [jnp.isfinite(leaf).all() for leaf in jax.tree.leaves(weights.params)]
-    return training.evaluate(task, weights.params), jnp.asarray(finite).all()
+    return training.evaluate(individual.of(task), weights.params), jnp.asarray(finite).all()
 
 
 def _blank(shape: tuple[int, ...], dtype: Any) -> jax.Array:

@@ -200,7 +200,7 @@ def identity(sweep: Sweep, rules: Rules) -> dict[str, str]:
     same["data of the task"] = _digest(sweep.plan.task)
     for kind, programs in zip(sweep.kinds, sweep.programs, strict=True):
         name = kind.family.name
-        same[f"hyperparameters of {name}"] = _digest(kind.family.optimizers)
+        same[f"hyperparameters of {name}"] = _digest(kind.family.individuals)
         same[_WIDTH_OF + name] = str(programs[0].shape.width)
         same[f"code of the task or of {name}"] = _digest(kind.code())
     return same

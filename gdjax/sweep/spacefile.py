@@ -37,6 +37,7 @@ def load_space(path: str | os.PathLike[str]) -> Space:
         momentum: {uniform: [0.0, 0.99]}
         layers: {integer: [1, 4]}
         weight_decay: [0.0, 1.0e-4, 1.0e-2]
+        loss.dropout: [0.0, 0.5]                          # a number of the task
         b2: 0.999
         try first:                                        # two words: no hyperparameter's name
           - {learning_rate: 1.0e-3, momentum: 0.9}
@@ -86,7 +87,7 @@ def parse(text: str, where: str, as_json: bool = False) -> Space:
     for key, value in tell.pairs(root, "a mapping of hyperparameter names"):
         if key.value == FIRST:
             first = tell.items(value, "a list of points such as {learning_rate: 1.0e-3}")
-        elif key.value.isidentifier():
+        elif all(part.isidentifier() for part in key.value.split(".")):
             dimensions[key.value] = _dimension(tell, value)
         else:
             hint = nearest(key.value, [FIRST]).partition("Valid")[0]

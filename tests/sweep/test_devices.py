@@ -19,7 +19,11 @@ import gdjax
 from tests.sweep.comparing import digest
 task = gdjax.Task(
     init=lambda key: jax.random.normal(key, (4,)),
-    loss=lambda params, batch, key: jnp.sum((params * batch) ** 2) + jax.random.normal(key),
+    loss=gdjax.bind(
+        lambda params, batch, key, noise: jnp.sum((params * batch) ** 2)
+        + noise * jax.random.normal(key),
+        noise=1.0,
+    ),
     batch=lambda key, step: jax.random.normal(key, (4,)),
     evaluate=lambda params: {"size": jnp.sum(params**2)},
     objective="size",
@@ -29,7 +33,8 @@ def momentum(learning_rate):
 assert jax.device_count() == int(sys.argv[1])
 for rule in [gdjax.successive_halving(eta=2), gdjax.asha(eta=2)]:
     result = gdjax.sweep(
-        task, momentum, {"learning_rate": np.geomspace(1e-3, 1e20, 11).tolist()},
+        task, momentum,
+        {"learning_rate": np.geomspace(1e-3, 1e20, 6).tolist(), "noise": [0.5, 1.0]},
         seeds=3, steps=11, segment=2, width=2, stopping=rule,
     )
     print(digest(result), *np.bincount(result.status.ravel(), minlength=4))

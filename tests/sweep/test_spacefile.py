@@ -21,6 +21,7 @@ DIMENSIONS = {
     "weight_decay": Choice((0.0, 1e-4, 1e-2)),
     "momentum": Uniform(0.0, 0.99),
     "layers": Integer(1, 4),
+    "loss.dropout": Choice((0.0, 0.5)),
     "b2": Choice((0.999,)),
     "first": Choice((1,)),
 }
@@ -30,6 +31,7 @@ weight_decay: &decays [0.0, 1.0e-4, +1E-2]
 momentum:
   uniform: [0, .99]
 layers: {integer: [1, 4]}
+loss.dropout: [0, 0.5]
 b2: 0.999  # a fixed number
 first: 1
 try first:
@@ -42,6 +44,7 @@ JSON = json.dumps(
         "weight_decay": [0, 1e-4, 1e-2],
         "momentum": {"uniform": [0, 0.99]},
         "layers": {"integer": [1, 4]},
+        "loss.dropout": [0, 0.5],
         "b2": 0.999,
         "first": 1,
         "try first": [{"learning_rate": 0.001, "layers": 2}, {"weight_decay": 1e-4}],
@@ -84,6 +87,7 @@ WRONG = {
     "": "space.yaml: is empty",
     "# a comment": "space.yaml: is empty",
     "{}": "line 1, column 1: the space is empty",
+    "loss..dropout: 1": "line 1, column 1: 'loss..dropout' is no name of a hyperparameter",
     "- 1": "line 1, column 1: expected a mapping of hyperparameter names, got a list",
     "a: 1\nb: {lgo: [1, 2]}": "line 2, column 5: no kind of distribution 'lgo'; did you mean log",
     "a: {log: [1]}": "line 1, column 10: log takes two bounds [low, high], got 1 numbers",
