@@ -69,39 +69,32 @@ def write_csv(measured: Measurements, path: str | os.PathLike) -> pathlib.Path:
 
 
 def write_tensorboard(measured: Measurements, directory: str | os.PathLike) -> pathlib.Path:
-    """Event files of TensorBoard: a group of runs for each trial."""
+    """Event files of TensorBoard: a group of runs for each trial that was started."""
     path, names = pathlib.Path(directory), [*measured.evaluations, *measured.traces]
-    kinds: dict[str, type] = {"family": str, **dict.fromkeys(measured.settings, float)}
+    steps, segments = measured.evaluation_steps.tolist(), measured.segments
     # [evaluation, metric, trial, seed]
-    values = np.array(
-        [[measured.at(n, i) for n in names] for i in range(len(measured.evaluation_steps))]
-    )
-    begun = np.flatnonzero(measured.segments)
-    digits = len(str(measured.trials - 1))
+    values = np.array([[measured.at(n, i) for n in names] for i in range(len(steps))], float)
 
     def run(trial: int, seed: int) -> tensorboard.Run:
-        settings = {
-            n: float(v[trial]) for n, v in measured.settings.items() if v[trial] == v[trial]
-        }
-        scalars = [
-            (int(step), dict(zip(names, metrics, strict=True)))
-            for step, metrics in zip(
-                measured.evaluation_steps[: measured.segments[trial]],
-                values[: measured.segments[trial], :, trial, seed].tolist(),
-                strict=True,
-            )
-        ]
-        group = f"trial_{trial:0{digits}}"
+        settings = {n: float(v[trial]) for n, v in measured.settings.items()}
+        made = values[: segments[trial], :, trial, seed].tolist()
+        group = f"trial_{trial:0{len(str(measured.trials - 1))}}"
         return tensorboard.Run(
             directory=group if measured.seeds == 1 else f"{group}/seed_{seed}",
             group=group,
-            hyperparameters={"family": str(measured.family[trial]), **settings},
-            scalars=scalars,
+            hyperparameters={
+                "family": str(measured.family[trial]),
+                **{name: value for name, value in settings.items() if value == value},
+            },
+            scalars=[
+                (step, dict(zip(names, metrics, strict=True)))
+                for step, metrics in zip(steps, made, strict=False)
+            ],
             failed=bool(measured.status[trial, seed] == Status.DIVERGED),
         )
 
-    runs = (run(trial, seed) for trial in begun.tolist() for seed in range(measured.seeds))
-    tensorboard.write(path, kinds, names, runs)
+    started = np.flatnonzero(segments).tolist()
+    tensorboard.write(path, (run(i, seed) for i in started for seed in range(measured.seeds)))
     return path
 
 

@@ -47,6 +47,7 @@ class Measurements:
         The last evaluation; for what is measured at every step, the mean over the steps of the
         last segment at which it is finite.
         """
+        self._check(name)
         made = self.segments
         if name in self.evaluations:
             last = np.maximum(made - 1, 0)[:, None, None]
@@ -59,20 +60,19 @@ class Measurements:
         return np.where(usable, values, np.nan)
 
     def at(self, name: str, evaluation: int, trials: Any = slice(None)) -> np.ndarray:
-        """A metric at one evaluation, ``[trial, seed]``; NaN where a run was not there.
+        """A metric at one evaluation, ``[trial, seed]``; NaN where a run did not come so far.
 
         For what is measured at every step, the mean over the steps since the evaluation before at
         which it is finite. Of some ``trials``, or of all.
         """
+        self._check(name)
         if name in self.evaluations:
             return self.evaluations[name][trials, :, evaluation]
-        if name not in self.traces:
-            raise InvalidValue(
-                f"no metric {name!r}: {nearest(name, [*self.traces, *self.evaluations])}"
-            )
         begins = np.append(0, self.evaluation_steps)
         steps = slice(begins[evaluation], begins[evaluation + 1])
-        return mean_of_finite(self.traces[name][trials, :, steps])
+        values = mean_of_finite(self.traces[name][trials, :, steps])
+        since = self.diverged_at[trials]
+        return np.where((since >= 0) & (since < steps.stop), np.nan, values)
 
     def objective(self, by: str | None, mode: Any) -> tuple[str, Any]:
         """A metric, the sweep's objective where None, and which of its values are better.
@@ -86,6 +86,11 @@ class Measurements:
         if mode not in (None, "min", "max"):
             raise InvalidValue(f"mode must be 'min' or 'max', got {mode!r}")
         if mode is None and by not in known:
-            self.at(by, 0)  # an unknown metric is told first
+            self._check(by)  # an unknown metric is told first
             raise InvalidValue(f"say which is better of {by!r}: mode='min' or mode='max'")
         return by, mode or known[by]
+
+    def _check(self, metric: str) -> None:
+        names = [*self.traces, *self.evaluations]
+        if metric not in names:
+            raise InvalidValue(f"no metric {metric!r}: {nearest(metric, names)}")
