@@ -1,10 +1,12 @@
 """What the command prints about a sweep."""
 
+import contextlib
 import os
 import pathlib
 
 import numpy as np
 
+from gdjax.errors import InvalidValue
 from gdjax.sweep import SweepResult
 from gdjax.sweep.table import Status
 
@@ -31,6 +33,13 @@ def print_summary(result: SweepResult) -> None:
     for row in rows:
         print("  ".join(cell.rjust(width) for cell, width in zip(row, widths, strict=True)))
     print(f"\nranked by {facts['objective']} ({facts['mode']}), {spread}")
+    with contextlib.suppress(InvalidValue):  # there is none
+        best = result.best()
+        if best.probability == best.probability:
+            print(
+                f"trial {best.trial} is the best with a probability of {best.probability:.0%}; "
+                f"{best.rivals:.0f} others may be as good (paired t-tests over seeds, 5 %)"
+            )
     ended = [(Status.STOPPED, "stopped early")] if (result.status == Status.STOPPED).any() else []
     for status, word in [(Status.DIVERGED, "diverged"), *ended]:
         print(f"{word}: {int(np.sum(result.status == status))} of {runs} runs")
