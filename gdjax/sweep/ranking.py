@@ -30,8 +30,9 @@ class Best(NamedTuple):
     by: str  # the metric that ranks
     mean: float  # over seeds
     spread: float  # standard deviation over seeds; NaN for one seed
-    probability: float  # that no other trial is better; NaN for one seed
-    rivals: float  # other trials that may be as good, at 95 %; NaN for one seed
+    peers: int  # other trials that came as far: those that it is compared with
+    probability: float  # that none of them is better; NaN for one seed
+    rivals: float  # of them, those that may be as good, at 95 %; NaN for one seed
 
 
 class Ranks(NamedTuple):
@@ -78,6 +79,7 @@ def best(measured: Measurements, by: str | None, mode: Mode, over: str) -> Best:
         by=by,
         mean=float(values.mean()),
         spread=float(_spread(values)),
+        peers=len(level) - 1,
         probability=float(chances(cost[level])[place]),
         rivals=rivals(cost[level], place),
     )
