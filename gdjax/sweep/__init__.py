@@ -3,8 +3,8 @@
 from gdjax.sweep.asha import asha
 from gdjax.sweep.distributions import Choice, Integer, LogUniform, Uniform
 from gdjax.sweep.engine import reconnect, sweep
-from gdjax.sweep.halving import hyperband, successive_halving
 from gdjax.sweep.ensembles import Top
+from gdjax.sweep.halving import hyperband, successive_halving
 from gdjax.sweep.ranking import Best, Ranks
 from gdjax.sweep.results import Rerun, SweepResult
 from gdjax.sweep.space import Space
