@@ -1,6 +1,8 @@
 """What the figures and the page show of a result, worked out once."""
 
 import dataclasses
+import json
+import math
 from typing import NamedTuple
 
 import numpy as np
@@ -19,12 +21,14 @@ RUNS = 2000  # shown as points in a panel of the page; more make a browser slow
 
 
 class Width(NamedTuple):
-    """What a family's programs of one width did."""
+    """What a family's programs of one width did, and what was measured of it beforehand."""
 
     family: Family
     runs: int  # side by side
     trials: int  # that they advanced
     segments: int  # summed over those
+    speed: float  # times that of the default width; NaN where it was not tried
+    compile_seconds: float  # NaN where it was not tried
 
 
 class Runs(NamedTuple):
@@ -67,13 +71,18 @@ class Contents:
 
     @property
     def widths(self) -> list[Width]:
-        """The widths of each family's programs, the widest first."""
+        """The widths that each family's programs have, or were tried with, the widest first."""
         found = []
-        for family in self.families:
+        unknown = json.dumps([[]] * len(self.families))
+        measured = json.loads(self.result.attributes.get("tried_widths", unknown))
+        for family, tried in zip(self.families, measured, strict=True):
+            times = {entry["width"]: entry for entry in tried}
             widths = self.result.width[family.rows]  # [trial, evaluation]
-            for runs in np.unique(widths[widths > 0])[::-1].tolist():
+            for runs in sorted({*widths[widths > 0].tolist(), *times}, reverse=True):
                 made = widths == runs
-                found.append(Width(family, runs, int(made.any(axis=1).sum()), int(made.sum())))
+                counts = int(made.any(axis=1).sum()), int(made.sum())
+                time = times.get(runs, {"speed": math.nan, "compile_seconds": math.nan})
+                found.append(Width(family, runs, *counts, time["speed"], time["compile_seconds"]))
         return found
 
     @property

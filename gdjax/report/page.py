@@ -165,19 +165,26 @@ def _trials(contents: Contents, ranks: Iterable[int]) -> str:
 
 
 def _widths(contents: Contents) -> str:
-    """How many runs each family's programs trained side by side, where that differs."""
+    """How many runs each family's programs train side by side, where that differs."""
     if len({width.runs for width in contents.widths}) < 2:
         return ""
     several = len(contents.families) > 1
+    tried = any(width.speed == width.speed for width in contents.widths)
     head = [*(["family"] if several else []), "runs side by side", "trials", "their segments"]
-    rows = [
-        [*([escape(width.family.name)] if several else []), *map(str, width[1:])]
-        for width in contents.widths
-    ]
-    note = (
-        '<p class="dim">A trial’s bits depend on the width of the program that made each of its '
-        "segments; a narrower one costs less where few trials are left.</p>"
-    )
+    head += ["speed", "compiling"] if tried else []
+    rows = []
+    for width in contents.widths:
+        cells = [escape(width.family.name)] if several else []
+        cells += [str(width.runs), str(width.trials), str(width.segments)]
+        if tried:
+            known = width.speed == width.speed
+            seconds = _seconds(width.compile_seconds) or ""
+            cells += [f"{width.speed:.2f}", seconds] if known else ["", ""]
+        rows.append(cells)
+    notes = ["A trial’s bits depend on the width of the program that made each of its segments."]
+    if tried:
+        notes.append("Speed was measured before, times that of the default width.")
+    note = f'<p class="dim">{" ".join(notes)}</p>'
     return f"<h2>Widths</h2>{_table(head, rows)}{note}"
 
 

@@ -191,6 +191,21 @@ def test_widths_are_a_table_where_they_differ(tmp_path):
     ]
 
 
+def test_widths_that_were_tried_are_told(tmp_path):
+    result = synthetic({"b1": np.arange(5) / 10})
+    tried = [
+        {"width": 16, "speed": 1.5, "compile_seconds": 0.26},
+        {"width": 8, "speed": 1.0, "compile_seconds": 0.5},
+    ]
+    result.attributes["tried_widths"] = json.dumps([tried])
+    page = Page(gdjax.report.write(result, tmp_path)[0].read_text())
+    head = page.rows.index(["runs side by side", "trials", "their segments", "speed", "compiling"])
+    assert page.rows[head + 1 :] == [
+        ["16", "5", "20", "1.50", "0.3 s"],
+        ["8", "0", "0", "1.00", "0.5 s"],
+    ]
+
+
 def test_a_report_of_very_many_trials_is_thinned_and_says_so(tmp_path):
     rates = np.logspace(-4, 0, 10_000)
     result = synthetic({"learning_rate": rates, "b1": np.linspace(0.5, 0.99, 10_000)}, seeds=2)
