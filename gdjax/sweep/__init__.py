@@ -4,7 +4,9 @@ from gdjax.sweep.asha import asha
 from gdjax.sweep.distributions import Choice, Integer, LogUniform, Uniform
 from gdjax.sweep.engine import reconnect, sweep
 from gdjax.sweep.halving import hyperband, successive_halving
+from gdjax.sweep.lines import log_lines
 from gdjax.sweep.results import Best, Rerun, SweepResult
+from gdjax.sweep.snapshots import BestSoFar, Snapshot
 from gdjax.sweep.space import Space
 from gdjax.sweep.spacefile import load_space
 from gdjax.sweep.stoppers import budget, median_stopping, plateau, target
@@ -12,10 +14,12 @@ from gdjax.sweep.table import Status
 
 __all__ = [
     "Best",
+    "BestSoFar",
     "Choice",
     "Integer",
     "LogUniform",
     "Rerun",
+    "Snapshot",
     "Space",
     "Status",
     "SweepResult",
@@ -24,6 +28,7 @@ __all__ = [
     "budget",
     "hyperband",
     "load_space",
+    "log_lines",
     "median_stopping",
     "plateau",
     "reconnect",

@@ -21,6 +21,7 @@ from gdjax.errors import InvalidType, InvalidValue, MissingExtra, nearest, shown
 from gdjax.ranges import Interval
 from gdjax.sweep import checkpoint, families, running
 from gdjax.sweep.arguments import number
+from gdjax.sweep.callbacks import Callback, listeners
 from gdjax.sweep.families import Factory
 from gdjax.sweep.keeper import CHECKPOINTS
 from gdjax.sweep.population import Device
@@ -48,6 +49,7 @@ def sweep(
     resume: bool = False,
     checkpoint_seconds: float | None = None,
     progress: bool | None = None,
+    callbacks: Callback | Sequence[Callback] = (),
 ) -> SweepResult:
     """Train many settings of an optimizer at once, each with several seeds.
 
@@ -78,6 +80,11 @@ def sweep(
       checkpoint_seconds: between checkpoints; 0: after each segment; where None, as often as
         writing them takes no more than a fiftieth of the time.
       progress: show a progress bar; where None, on a terminal.
+      callbacks: a function, or several, such as :func:`gdjax.log_lines`. Each is called with a
+        :class:`gdjax.Snapshot` before compilation (event ``"start"``), between segments
+        (``"segment"``) and whatever ends the sweep (``"end"``). It changes no result: rules such
+        as :func:`gdjax.target` end a sweep early. One that raises an exception is told of by a
+        warning, and is not called again.
 
     Returns:
       All measurements. A run that diverges is a result, not an error.
@@ -106,7 +113,7 @@ def sweep(
     key = _whole("key", key, low=0, high=2**32)
     if not isinstance(task, Task):
         raise InvalidType(f"task must be a gdjax.Task, got {shown(task)}")
-    rules = gather(stopping, task.mode)
+    rules, told = gather(stopping, task.mode), listeners(callbacks, progress)
     space = space if isinstance(space, Space) else Space(space)
     drawn = families.draw(families.by_name(optimizer), space, method, trials, key)
     _check_names(space.dimensions, task.check())
@@ -122,9 +129,9 @@ def sweep(
     segment = min(segment or _default_segment(steps), steps)
     prepared = Sweep(task, drawn, Options(steps, segment, seeds, key, width), _devices(devices))
     if directory is None:
-        return running.run(prepared, rules, progress)
+        return running.run(prepared, rules, told)
     path = checkpoint.prepare(directory, () if resume else (RESULTS_FILE, CHECKPOINTS))
-    return running.run_and_save(prepared, rules, progress, path, checkpoint_seconds)
+    return running.run_and_save(prepared, rules, told, path, checkpoint_seconds)
 
 
 def reconnect(

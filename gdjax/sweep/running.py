@@ -15,12 +15,12 @@ import numpy as np
 
 from gdjax.errors import InvalidValue
 from gdjax.sweep import checkpoint, signals
+from gdjax.sweep.callbacks import Audience, Callback
 from gdjax.sweep.families import Family
 from gdjax.sweep.keeper import Keeper, clear, differences
 from gdjax.sweep.ledger import Ledger
 from gdjax.sweep.loop import Loop
 from gdjax.sweep.population import Device
-from gdjax.sweep.progress import Progress
 from gdjax.sweep.results import RESULTS_FILE, SweepResult
 from gdjax.sweep.rules import Rules
 from gdjax.sweep.setup import Sweep
@@ -30,7 +30,7 @@ from gdjax.sweep.width import capacity
 
 
 def run(
-    sweep: Sweep, rules: Rules, show_progress: bool | None, keeper: Keeper | None = None
+    sweep: Sweep, rules: Rules, callbacks: Sequence[Callback], keeper: Keeper | None = None
 ) -> SweepResult:
     """Train, and write checkpoints where there is a keeper; goes on from one where there is any.
 
@@ -40,11 +40,7 @@ def run(
     ledger = sweep.ledger()
     parts = sweep.parts(ledger)
     before = keeper.load(ledger, parts) if keeper is not None and keeper.holds_any else 0.0
-    progress = Progress(show_progress, ledger, sweep.plan.task)
     began = time.perf_counter()
-    sweep.compile()
-    compiled = time.perf_counter()
-    progress.begin()
 
     def seconds() -> float:
         return before + time.perf_counter() - began
@@ -63,7 +59,7 @@ def run(
         return keeper is not None and keeper.save(ledger, parts, seconds())
 
     def between(request: signals.Request) -> None:
-        progress.update()
+        audience.tell("segment")
         if request.number is not None:
             saved = "all is saved" if save() else "what was made since the last checkpoint is lost"
             raise KeyboardInterrupt(
@@ -74,17 +70,24 @@ def run(
 
     largest = max(kind.run_bytes for kind in sweep.kinds)
     seeds = sweep.options.seeds
-    loop = Loop(parts, ledger, rules, seeds, max(1, capacity(largest) // seeds), spent)
+    audience = Audience(callbacks, sweep, ledger, seconds)
     try:
+        audience.tell("start")
+        compiling = seconds()
+        sweep.compile()
+        compile_seconds = seconds() - compiling
+        audience.begin()
+        loop = Loop(parts, ledger, rules, seeds, max(1, capacity(largest) // seeds), spent)
         if keeper is None:
-            loop.run(progress.update)
+            loop.run(lambda: audience.tell("segment"))
         else:
             save()
             with signals.requests() as request:
                 loop.run(lambda: between(request))
+        ran = seconds()
     finally:
-        progress.close()
-    times = {"compile_seconds": compiled - began, "run_seconds": seconds() - (compiled - began)}
+        audience.tell("end")
+    times = {"compile_seconds": compile_seconds, "run_seconds": ran - compile_seconds}
     return results(sweep, rules, ledger, times)
 
 
@@ -121,7 +124,7 @@ def results(sweep: Sweep, rules: Rules, ledger: Ledger, times: dict[str, float])
 def run_and_save(
     sweep: Sweep,
     rules: Rules,
-    show_progress: bool | None,
+    callbacks: Sequence[Callback],
     directory: pathlib.Path,
     every: float | None,
 ) -> SweepResult:
@@ -130,7 +133,7 @@ def run_and_save(
     with checkpoint.locked(directory):
         if (directory / RESULTS_FILE).exists():
             return _finished(sweep, same, directory)
-        result = run(sweep, rules, show_progress, Keeper(directory, same, every))
+        result = run(sweep, rules, callbacks, Keeper(directory, same, every))
         result.attributes["identity"] = json.dumps(same)
         try:
             result.save(directory)
