@@ -84,6 +84,8 @@ LAYERS = (
     "sweep",
     "report.*",
     "report",
+    "convolution",
+    "problems.classification",
     "problems.*",
     "problems",
     "__init__",

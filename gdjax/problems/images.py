@@ -8,7 +8,8 @@ import jax.numpy as jnp
 import optax
 
 from gdjax.binding import Bound
-from gdjax.errors import InvalidValue, MissingExtra
+from gdjax.errors import InvalidValue
+from gdjax.problems.classification import draw, load_digits, measure
 from gdjax.task import Task
 
 
@@ -37,21 +38,11 @@ def digits(hidden: tuple[int, ...] = (64, 64), batch_size: int = 64) -> Task:
         raise InvalidValue(
             f"digits: widths and batch size must be at least 1, got {hidden=}, {batch_size=}"
         )
-    try:
-        from sklearn.datasets import load_digits
-        from sklearn.model_selection import train_test_split
-    except ImportError:
-        raise MissingExtra("gdjax.problems.digits", "data") from None
-    pixels, labels = load_digits(return_X_y=True)
-    x, x_heldout, y, y_heldout = train_test_split(
-        pixels / 16, labels, test_size=360, random_state=0, stratify=labels
-    )
-    train = {"x": jnp.asarray(x, jnp.float32), "y": jnp.asarray(y, jnp.int32)}
-    heldout = {"x": jnp.asarray(x_heldout, jnp.float32), "y": jnp.asarray(y_heldout, jnp.int32)}
+    train, heldout = load_digits("gdjax.problems.digits")
     return Task(
         init=Bound(_init_perceptron, structure={"sizes": (64, *hidden, 10)}),
         loss=_cross_entropy,
-        batch=Bound(_draw, {"data": train}, {"batch_size": batch_size}),
+        batch=Bound(draw, {"data": train}, {"batch_size": batch_size}),
         evaluate=Bound(_evaluate, {"data": heldout}),
         objective="heldout_loss",
     )
@@ -73,18 +64,10 @@ def _logits(params: list[dict[str, jax.Array]], x: jax.Array) -> jax.Array:
     return x @ last["w"] + last["b"][None]  # [image, class]
 
 
-def _draw(key: jax.Array, step: jax.Array, data: Any, batch_size: int) -> Any:
-    rows = jax.random.randint(key, (batch_size,), 0, len(data["y"]))
-    return jax.tree.map(lambda column: column[rows], data)
-
-
 def _cross_entropy(params: Any, batch: Any, key: jax.Array) -> jax.Array:
     logits = _logits(params, batch["x"])
     return optax.softmax_cross_entropy_with_integer_labels(logits, batch["y"]).mean()
 
 
 def _evaluate(params: Any, data: Any) -> dict[str, jax.Array]:
-    logits = _logits(params, data["x"])
-    losses = optax.softmax_cross_entropy_with_integer_labels(logits, data["y"])
-    hits = jnp.argmax(logits, axis=-1) == data["y"]
-    return {"heldout_loss": losses.mean(), "heldout_accuracy": hits.mean()}
+    return measure(_logits(params, data["x"]), data["y"])
