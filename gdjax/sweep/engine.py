@@ -17,7 +17,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from gdjax.errors import InvalidType, InvalidValue, MissingExtra, nearest, shown
+from gdjax.errors import InvalidType, InvalidValue, MissingExtra, nearest, shown, telling
 from gdjax.ranges import Interval
 from gdjax.sweep import checkpoint, families, running
 from gdjax.sweep.arguments import number
@@ -105,7 +105,8 @@ def sweep(
     >>> result.best().settings
     {'learning_rate': 0.5}
     """
-    seeds, steps = _whole("seeds", seeds), _whole("steps", steps)
+    # A program counts seeds and steps in 32 bits.
+    seeds, steps = _whole("seeds", seeds, high=2**31), _whole("steps", steps, high=2**31)
     trials, width, segment = (
         value if value is None else _whole(name, value)
         for name, value in {"trials": trials, "width": width, "segment": segment}.items()
@@ -115,13 +116,16 @@ def sweep(
         raise InvalidType(f"task must be a gdjax.Task, got {shown(task)}")
     rules, told = gather(stopping, task.mode), listeners(callbacks, progress)
     space = space if isinstance(space, Space) else Space(space)
-    drawn = families.draw(families.by_name(optimizer), space, method, trials, key)
+    with telling("an optimizer cannot be made"):
+        drawn = families.draw(families.by_name(optimizer), space, method, trials, key)
     _check_names(space.dimensions, task.check())
     for package in ("xarray", "h5netcdf"):
         if directory is not None and importlib.util.find_spec(package) is None:
             raise MissingExtra("sweep(directory=...)", "sweep")
     if not isinstance(directory, (str, os.PathLike, type(None))):
         raise InvalidType(f"directory must be a path, got {shown(directory)}")
+    if not isinstance(resume, bool):
+        raise InvalidType(f"resume must be True or False, got {shown(resume)}")
     if resume and directory is None:
         raise InvalidValue("resume=True needs directory: the one of the sweep that is to go on")
     if checkpoint_seconds is not None:

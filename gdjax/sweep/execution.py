@@ -1,14 +1,15 @@
 """Programs of one family, and its trials on the devices."""
 
+import contextlib
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 import jax
 import numpy as np
 from jax.sharding import Mesh
 
-from gdjax.errors import InvalidType
+from gdjax.errors import InvalidType, telling
 from gdjax.sweep import population
 from gdjax.sweep.families import Family
 from gdjax.sweep.packing import Job, Shape
@@ -52,7 +53,8 @@ class Kind:
         """One run."""
         one = jax.tree.map(lambda x: _shape(x, (1, *x.shape)), self.optimizer)
         begin = functools.partial(population.begin, width=1)
-        weights = jax.eval_shape(begin, self.plan.task, self.plan.key, 0, one)
+        with self.telling():
+            weights = jax.eval_shape(begin, self.plan.task, self.plan.key, 0, one)
         return jax.tree.map(lambda x: _shape(x, x.shape[1:]), weights)
 
     @functools.cached_property
@@ -63,11 +65,26 @@ class Kind:
     @functools.cached_property
     def flops(self) -> float:
         """Floating-point operations of one update of one run, by XLA's count before it fuses."""
-        return population.step_flops(*self._one_of_each())
+        with self.telling():
+            return population.step_flops(*self._one_of_each())
 
     def code(self) -> str:
         """Text of all that decides a run's numbers."""
-        return population.code(*self._one_of_each())
+        with self.telling():
+            return population.code(*self._one_of_each())
+
+    @contextlib.contextmanager
+    def telling(self) -> Iterator[None]:
+        """Tell what only shows when all is traced together."""
+        with telling(f"family {self.family.name!r} cannot be trained"):
+            try:
+                yield
+            except jax.errors.UnexpectedTracerError:
+                raise InvalidType(
+                    f"family {self.family.name!r} hides a hyperparameter of the space in a "
+                    "function that is not gdjax's, such as an Optax transformation or schedule "
+                    "made from it; use gdjax's"
+                ) from None
 
     def _one_of_each(self) -> tuple[Any, Any, Any, Weights]:
         """Task, key, optimizer and run, wherever they are."""
@@ -109,14 +126,8 @@ class Program:
         weights = jax.tree.map(on_chunks, self.kind.run)
         sizes = {"width": self.shape.width, "segment": int(plan.lengths.max())}
         arguments = (plan.task, plan.key, chunks, optimizers, weights)
-        try:
+        with self.kind.telling():
             return population.advance.lower(*arguments, **sizes, mesh=plan.mesh)
-        except jax.errors.UnexpectedTracerError:
-            raise InvalidType(
-                f"family {self.kind.family.name!r} hides a hyperparameter of the space in a "
-                "function that is not gdjax's, such as an Optax transformation or schedule made "
-                "from it; use gdjax's"
-            ) from None
 
 
 class Flight(NamedTuple):

@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from gdjax.errors import InvalidType, InvalidValue, nearest
+from gdjax.errors import InvalidType, InvalidValue, nearest, shown
 from gdjax.sweep.space import Method, Space
 from gdjax.transformation import GradientTransformation
 
@@ -40,8 +40,8 @@ def by_name(optimizer: Factory | Mapping[str, Factory]) -> dict[str, Factory]:
     for name, factory in factories.items():
         if not callable(factory) or isinstance(factory, tuple):
             raise InvalidType(
-                f"family {name!r} must be a function that makes an optimizer, such as gdjax.adam "
-                f"without a call, got {factory!r}"
+                f"family {shown(name)} must be a function that makes an optimizer, such as "
+                f"gdjax.adam without a call, got {shown(factory)}"
             )
     return factories
 
@@ -95,8 +95,8 @@ def make(name: str, factory: Factory, settings: dict[str, np.ndarray]) -> Family
         optimizer = factory(**dict(zip(settings, row, strict=True)))
         if not isinstance(optimizer, GradientTransformation):
             raise InvalidType(
-                f"family {name!r} must return one of gdjax's optimizers, whose hyperparameters "
-                f"are leaves, got {optimizer!r}"
+                f"family {shown(name)} must return one of gdjax's optimizers, whose "
+                f"hyperparameters are leaves, got {shown(optimizer)}"
             )
     try:
         optimizers = _stack(factory, settings)

@@ -4,7 +4,7 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
-from gdjax.errors import MissingExtra
+from gdjax.errors import InvalidType, MissingExtra, shown
 from gdjax.sweep.snapshots import Snapshot
 
 _FORMAT = "{desc}: {percentage:3.0f}%|{bar}| {n_fmt}/{total_fmt} runs [{elapsed}{postfix}]"
@@ -17,8 +17,11 @@ def bar(show: bool | None) -> list[Callable[[Snapshot], None]]:
       show: whether to draw it; where None, on a terminal that has tqdm.
 
     Raises:
+      InvalidType: ``show`` is something else.
       MissingExtra: there must be one, and there is no tqdm.
     """
+    if show is not None and not isinstance(show, bool):
+        raise InvalidType(f"progress must be True, False or None, got {shown(show)}")
     if show is False or (show is None and not sys.stderr.isatty()):
         return []
     try:

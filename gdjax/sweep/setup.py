@@ -14,7 +14,7 @@ from gdjax.sweep.loop import Part
 from gdjax.sweep.packing import pack
 from gdjax.sweep.population import Device
 from gdjax.sweep.results import Rerun
-from gdjax.sweep.width import shapes
+from gdjax.sweep.width import check_memory, shapes
 from gdjax.task import Task
 
 
@@ -48,6 +48,8 @@ class Sweep:
         widths: Sequence[int | None] | None = None,
     ):
         self.drawn, self.options, self.devices = drawn, options, list(devices)
+        trials, (measured, _) = sum(family.trials for family in drawn), task.measured()
+        check_memory(trials, options.seeds, options.steps, len(measured))
         mesh = population.make_mesh(tuple(devices))
         whole, rest = divmod(options.steps, options.segment)
         lengths = [options.segment] * whole + [rest] * bool(rest)

@@ -3,6 +3,7 @@
 import math
 import os
 
+from gdjax.errors import InvalidValue
 from gdjax.sweep.packing import Shape
 from gdjax.sweep.population import Device
 
@@ -41,7 +42,24 @@ def shapes(
 
 def capacity(run_bytes: int) -> int:
     """Runs whose states fit into half of the host's memory, where they wait for their turn."""
-    return max(1, _host_memory() // 2 // max(run_bytes, 1))
+    return max(1, host_memory() // 2 // max(run_bytes, 1))
+
+
+def check_memory(trials: int, seeds: int, steps: int, metrics: int) -> None:
+    """Raise where the measurements of all steps are more than the machine's memory.
+
+    Args:
+      trials: of the sweep.
+      seeds: runs of each.
+      steps: of each run.
+      metrics: measured at each step.
+    """
+    needed, memory = 4 * trials * seeds * steps * metrics, host_memory()  # float32
+    if needed > memory:
+        raise InvalidValue(
+            f"{trials} trials of {seeds} seeds and {steps} steps measure {needed / 2**30:.3g} GiB, "
+            f"but this machine has {memory / 2**30:.3g} GiB; take fewer trials, seeds or steps"
+        )
 
 
 def _default(trials: int, seeds: int, devices: list[Device], run_bytes: int) -> int:
@@ -64,11 +82,11 @@ def _fitting(devices: list[Device], run_bytes: int) -> int:
     """Runs that the devices' memory holds, with what else a program needs beside their states."""
     stats = [device.memory_stats() or {} for device in devices]
     told = all("bytes_limit" in s for s in stats)
-    memory = sum(s["bytes_limit"] for s in stats) if told else _host_memory() // 2
+    memory = sum(s["bytes_limit"] for s in stats) if told else host_memory() // 2
     return memory // (4 * max(run_bytes, 1))
 
 
-def _host_memory() -> int:
+def host_memory() -> int:
     """Bytes of the machine's main memory; a small machine's where the system does not tell."""
     try:
         return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")

@@ -10,7 +10,8 @@ import pytest
 
 import gdjax
 from gdjax import InvalidType
-from gdjax.sweep import families, snapshots
+from gdjax.sweep import snapshots
+from gdjax.sweep.families import Family
 from gdjax.sweep.ledger import Ledger
 from gdjax.sweep.loop import Loop
 from gdjax.sweep.snapshots import Origin
@@ -34,8 +35,8 @@ def ledger(halving):
 
 def take(ledger, task, event="segment", seconds=9.0, origin=None):
     drawn = [
-        families.make("a", gdjax.sgd, {"learning_rate": np.array([0.1, 0.2])}),
-        families.make("b", gdjax.sgd, {"learning_rate": np.array([0.3, 0.4])}),
+        Family("a", {"learning_rate": np.array([0.1, 0.2])}, None),
+        Family("b", {"learning_rate": np.array([0.3, 0.4])}, None),
     ]
     return snapshots.take(event, drawn, ledger, task, seconds, origin)
 
