@@ -68,6 +68,12 @@ class Kind:
         with self.telling():
             return population.step_flops(*self._one_of_each())
 
+    @property
+    def signature(self) -> Any:
+        """Equal where programs of equal shape are."""
+        leaves, structure = jax.tree.flatten(self._one_of_each())
+        return structure, tuple((x.shape, x.dtype) for x in leaves), int(self.plan.lengths.max())
+
     def code(self) -> str:
         """Text of all that decides a run's numbers."""
         with self.telling():
