@@ -49,20 +49,21 @@ def prepare(directory: str | os.PathLike, taken: Iterable[str]) -> pathlib.Path:
         os.fsencode(path)
     except Exception:  # whatever a foreign __fspath__ does, or a name that no system takes
         raise InvalidType(f"directory must be a path, got {shown(directory)}") from None
-    for pattern in taken:
-        for found in path.glob(pattern):
-            raise InvalidValue(
-                f"{path} already holds a sweep ({found.name}); sweep(..., resume=True) goes on "
-                "with it, or choose another directory or remove it"
-            )
     try:
-        path.mkdir(parents=True, exist_ok=True)
-        with atomic(path / ".writable"):
-            pass
-        (path / ".writable").unlink()
+        found = [file.name for pattern in taken for file in path.glob(pattern)]
+        if not found:
+            path.mkdir(parents=True, exist_ok=True)
+            with atomic(path / ".writable"):
+                pass
+            (path / ".writable").unlink()
     except (OSError, ValueError) as error:  # ValueError: a NUL in the path
         reason = getattr(error, "strerror", None) or error
-        raise InvalidValue(f"{shown(directory)} cannot be written to: {reason}") from None
+        raise InvalidValue(f"{shown(str(path))} cannot be written to: {reason}") from None
+    if found:
+        raise InvalidValue(
+            f"{path} already holds a sweep ({found[0]}); sweep(..., resume=True) goes on "
+            "with it, or choose another directory or remove it"
+        )
     return path
 
 

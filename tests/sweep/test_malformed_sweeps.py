@@ -80,6 +80,7 @@ def test_the_strategies_make_sound_ones_too(strategy):
         ({"resume": 1}, "resume must be True or False, got 1"),
         ({"progress": "yes"}, "progress must be True, False or None, got 'yes'"),
         ({"directory": malformed_sweeps.Path(3)}, "directory must be a path, got"),
+        ({"directory": "a" * 300}, "'aaa.* cannot be written to: File name too long"),
         ({"directory": "a\0b"}, r"'a\\x00b' cannot be written to: "),
         ({"stopping": [Verbose()]}, "stopping takes rules .* got <?m"),
     ],
