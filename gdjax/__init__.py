@@ -4,6 +4,7 @@ from gdjax import problems, report
 from gdjax.arrangement import MuonDimensionNumbers
 from gdjax.binding import Bound, bind
 from gdjax.composition import chain, identity, named_chain
+from gdjax.convolution import conv_general_dilated
 from gdjax.errors import GdjaxError, InvalidType, InvalidValue, MissingExtra
 from gdjax.estimators import evolution_strategies, parameter_shift, spsa
 from gdjax.inspection import hyperparameters, replace
@@ -92,6 +93,7 @@ from gdjax.sweep import (
     Choice,
     Integer,
     LogUniform,
+    Snapshot,
     Space,
     SweepResult,
     Uniform,
@@ -99,6 +101,7 @@ from gdjax.sweep import (
     budget,
     hyperband,
     load_space,
+    log_lines,
     median_stopping,
     plateau,
     reconnect,
@@ -218,6 +221,7 @@ __all__ = [
     "LogUniform",
     "MissingExtra",
     "MuonDimensionNumbers",
+    "Snapshot",
     "Space",
     "SweepResult",
     "Task",
@@ -261,6 +265,7 @@ __all__ = [
     "conditionally_mask",
     "conditionally_transform",
     "constant_schedule",
+    "conv_general_dilated",
     "cooldown_schedule",
     "correct_by_mars",
     "cosine_decay_schedule",
@@ -304,6 +309,7 @@ __all__ = [
     "linear_schedule",
     "lion",
     "load_space",
+    "log_lines",
     "lookahead",
     "loss_scale",
     "mars_adamw",

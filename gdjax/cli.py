@@ -19,7 +19,16 @@ import numpy as np
 
 from gdjax import naming, report, summary
 from gdjax.errors import GdjaxError, InvalidValue, MissingExtra
-from gdjax.sweep import Space, SweepResult, checkpoint, load_space, spacefile, specs, sweep
+from gdjax.sweep import (
+    Space,
+    SweepResult,
+    checkpoint,
+    load_space,
+    log_lines,
+    spacefile,
+    specs,
+    sweep,
+)
 from gdjax.sweep.keeper import CHECKPOINTS
 from gdjax.sweep.results import RESULTS_FILE
 from gdjax.sweep.running import environment
@@ -82,6 +91,7 @@ def run_sweep(
     width: int | Literal["measured"] | None = None,
     devices: int | None = None,
     out: str | None = None,
+    log: str | None = None,
 ) -> None:
     """Train many settings of one or more optimizers, and write results and a report.
 
@@ -110,6 +120,7 @@ def run_sweep(
       devices: Parts into which JAX divides the CPU, for trials side by side. Its cores, if not
         given. Without effect on other devices.
       out: Directory to write to. A new one in runs/, if not given.
+      log: File to append a line of JSON to after each segment. - for standard error, without bar.
     """
     given = {"learning_rate": learning_rate, "weight_decay": weight_decay}
     if learning_rate is None and space is None:
@@ -124,7 +135,7 @@ def run_sweep(
     config = Config(task, optimizer, chosen, trials, method, seeds, steps, key, width, in_file)
     config = dataclasses.replace(config, stopping=stopping, devices=devices or _cores())
     directory = pathlib.Path(out or _new_directory(task))
-    _sweep_and_report(config, directory)
+    _sweep_and_report(config, directory, log=log)
 
 
 def rerun(directory: str, /, out: str | None = None) -> None:
@@ -146,13 +157,14 @@ def rerun(directory: str, /, out: str | None = None) -> None:
     sys.exit(0 if same else 1)
 
 
-def resume(directory: str, /) -> None:
+def resume(directory: str, /, log: str | None = None) -> None:
     """Go on with a sweep that was stopped or killed, to the bits it would have ended with.
 
     Args:
       directory: What the sweep wrote.
+      log: File to append a line of JSON to after each segment. - for standard error, without bar.
     """
-    _sweep_and_report(_read_config(directory), pathlib.Path(directory), resume=True)
+    _sweep_and_report(_read_config(directory), pathlib.Path(directory), resume=True, log=log)
 
 
 def write_report(directory: str, /) -> None:
@@ -204,7 +216,9 @@ _COMMANDS = {
 }
 
 
-def _sweep_and_report(config: Config, directory: pathlib.Path, resume: bool = False) -> SweepResult:
+def _sweep_and_report(
+    config: Config, directory: pathlib.Path, resume: bool = False, log: str | None = None
+) -> SweepResult:
     for package, extra in {"xarray": "sweep", "matplotlib": "report", "plotly": "report"}.items():
         if importlib.util.find_spec(package) is None:
             raise MissingExtra("gdjax sweep", extra)
@@ -216,6 +230,8 @@ def _sweep_and_report(config: Config, directory: pathlib.Path, resume: bool = Fa
     options = ("trials", "seeds", "steps", "method", "key", "width")
     chosen = {name: getattr(config, name) for name in options}
     made = [path for path in (directory, *directory.parents) if not path.exists()]
+    chosen["progress"] = False if log == "-" else None  # both would be written to one place
+    chosen["callbacks"] = [] if log is None else [log_lines(sys.stderr if log == "-" else log)]
     if not resume:
         checkpoint.prepare(directory, (RESULTS_FILE, CHECKPOINTS))
         with checkpoint.atomic(directory / CONFIG_FILE) as path:

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 from jax.core import Tracer
 
 from gdjax.binding import Bound
-from gdjax.errors import GdjaxError, InvalidType, InvalidValue
+from gdjax.errors import InvalidType, InvalidValue, shown, telling
 
 
 @functools.partial(
@@ -99,13 +99,18 @@ class Task:
         for name in ("init", "loss", "batch", "evaluate", "value_and_grad"):
             optional = name == "evaluate" and self.evaluate is None
             if not callable(getattr(self, name)) and not optional:
-                raise InvalidType(f"Task.{name} must be a function, got {getattr(self, name)!r}")
-        if self.mode not in ("min", "max"):
-            raise InvalidValue(f"Task.mode must be 'min' or 'max', got {self.mode!r}")
+                value = shown(getattr(self, name))
+                raise InvalidType(f"Task.{name} must be a function, got {value}")
+        if not isinstance(self.mode, str) or self.mode not in ("min", "max"):
+            raise InvalidValue(f"Task.mode must be 'min' or 'max', got {shown(self.mode)}")
+        if not isinstance(self.objective, str):
+            raise InvalidType(f"Task.objective must be a name, got {shown(self.objective)}")
         _check_data("the task's data", self)
         key, step = jax.random.key(0), jnp.zeros((), jnp.int32)
         batch = self._shapes("batch", key, step)
-        _check_data("the first batch", _call_jitted("batch", self, key, step))
+        with telling("Task.batch cannot make the first batch"):
+            first = _call_jitted("batch", self, key, step)
+        _check_data("the first batch", first)
         params = self._shapes("init", key)
         for path, leaf in jax.tree_util.tree_flatten_with_path(params)[0]:
             if not jnp.issubdtype(leaf.dtype, jnp.inexact):
@@ -127,8 +132,8 @@ class Task:
         names = {"loss", *metrics, *evaluation}
         if self.objective not in names:
             raise InvalidValue(
-                f"Task.objective is {self.objective!r}, which is not measured; "
-                f"choose one of {', '.join(sorted(names))}"
+                f"Task.objective is {shown(self.objective)}, which is not measured; "
+                f"choose one of {', '.join(sorted(names))[:300]}"
             )
         return names
 
@@ -154,16 +159,9 @@ class Task:
 
     def _shapes(self, function: str, *args: Any) -> Any:
         """What a function of the task returns, traced as a program traces it."""
-        try:
+        hint = "; a number that is a shape is bound by gdjax.Bound(function, structure={...})"
+        with telling(f"Task.{function.removesuffix('_and_metrics')} cannot be traced", hint):
             return _call_jitted.eval_shape(function, self, *args)  # remembers what it traced
-        except GdjaxError:
-            raise
-        except (TypeError, ValueError, IndexError) as error:
-            raise InvalidType(
-                f"Task.{function.removesuffix('_and_metrics')} cannot be traced by JAX: "
-                f"{str(error).splitlines()[0]} (a number that is a shape is bound by "
-                "gdjax.Bound(function, structure={...}))"
-            ) from error
 
 
 def _call(function: str, task: Task, *args: Any) -> Any:
@@ -175,26 +173,37 @@ _call_jitted = jax.jit(_call, static_argnames="function")
 
 def _check_scalars(function: str, metrics: Any) -> None:
     if not isinstance(metrics, dict):
-        raise InvalidType(f"Task.{function} must return metrics as a dict, got {metrics!r}")
+        raise InvalidType(f"Task.{function} must return metrics as a dict, got {shown(metrics)}")
     for name, value in metrics.items():
-        if not isinstance(name, str) or not name.strip(".") or "/" in name:
-            raise InvalidValue(f"Task.{function}: {name!r} is no name of a metric; leave out '/'")
+        if not _is_name(name):
+            raise InvalidValue(
+                f"Task.{function}: {shown(name)} is no name of a metric; leave out '/'"
+            )
         if getattr(value, "shape", None) != ():
             shape = getattr(value, "shape", type(value).__name__)
             raise InvalidValue(
                 f"Task.{function}: {name} must be a scalar, got shape {shape}; take a mean or sum"
             )
+        if not jnp.issubdtype(value.dtype, jnp.number) and value.dtype != bool:
+            raise InvalidType(f"Task.{function}: {name} must be a number, got {value.dtype}")
         if name != "loss" and jnp.issubdtype(value.dtype, jnp.complexfloating):
             raise InvalidValue(
                 f"Task.{function}: {name} is complex ({value.dtype}); return its parts or its size"
             )
 
 
+def _is_name(name: Any) -> bool:
+    """Whether it can be a column of a table and a variable of a file."""
+    named = isinstance(name, str) and bool(name.strip(".")) and len(name) <= 100
+    return named and name.isprintable() and "/" not in name
+
+
 def _check_data(what: str, tree: Any) -> None:
-    for path, leaf in jax.tree_util.tree_flatten_with_path(tree)[0]:
-        inexact = jnp.issubdtype(jnp.result_type(leaf), jnp.inexact)
-        if inexact and not isinstance(leaf, Tracer) and (bad := int(jnp.isnan(leaf).sum())):
-            raise InvalidValue(
-                f"{what}{jax.tree_util.keystr(path)} holds NaN in {bad} places; remove or "
-                "replace it"
-            )
+    with telling(f"{what} cannot be read"):
+        for path, leaf in jax.tree_util.tree_flatten_with_path(tree)[0]:
+            inexact = jnp.issubdtype(jnp.result_type(leaf), jnp.inexact)
+            if inexact and not isinstance(leaf, Tracer) and (bad := int(jnp.isnan(leaf).sum())):
+                raise InvalidValue(
+                    f"{what}{jax.tree_util.keystr(path)} holds NaN in {bad} places; remove or "
+                    "replace it"
+                )

@@ -7,7 +7,16 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from benchmarks import arguments, harness, many_trials, optimizer_step, stopping, sweep
+import gdjax
+from benchmarks import (
+    arguments,
+    convolutions,
+    harness,
+    many_trials,
+    optimizer_step,
+    stopping,
+    sweep,
+)
 from benchmarks.harness import Quartiles
 
 
@@ -162,6 +171,20 @@ def test_many_trials(tmp_path, capsys, monkeypatch):
     (row,) = report(many_trials.BENCHMARK, ["--trials", "5", "--devices", "1"], tmp_path, capsys)
     assert row["trials"] == 5
     assert row["sweep_over_loop"]["median"] > 0
+
+
+def test_convolutions(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(convolutions, "SIZES", (((2, 3), 4),))
+    argv = ["--trials", "2", "--steps", "2", "--devices", "1"]
+    (row,) = report(convolutions.BENCHMARK, argv, tmp_path, capsys)
+    assert (row["channels"], row["trials"]) == ("2 3", 2)
+    assert row["jax_over_gdjax"]["median"] > 0
+
+
+def test_both_convolutions_train_alike():
+    tasks = [convolutions.tasks((2, 3), 4)[name] for name in ("gdjax", "jax")]
+    ours, theirs = (gdjax.train(task, gdjax.adam(0.01), 3, 0).traces["loss"] for task in tasks)
+    np.testing.assert_allclose(ours, theirs, rtol=1e-5)
 
 
 def test_arguments(tmp_path, capsys):

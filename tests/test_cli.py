@@ -1,7 +1,9 @@
 """The command, run in this process; a subprocess for what only a process has."""
 
 import json
+import os
 import pathlib
+import signal
 import subprocess
 import sys
 
@@ -9,6 +11,7 @@ import numpy as np
 import pytest
 
 from gdjax import SweepResult, cli
+from tests.sweep.stopping import stop_at
 
 TASK = """
 import jax, jax.numpy as jnp
@@ -95,6 +98,34 @@ def test_numbers_of_the_task_are_set_like_any_other(tmp_path, capsys):
     with pytest.raises(SystemExit) as stop:
         gdjax("rerun", "one", "--out", "two")
     assert stop.value.code == 0
+
+
+def test_log_lines_go_to_a_file_or_alone_to_standard_error(tmp_path, capsys, monkeypatch):
+    gdjax("sweep", "my_problem:task", *SMALL, "--out", "out", "--log", "out/log.jsonl")
+    lines = [json.loads(line) for line in (tmp_path / "out" / "log.jsonl").read_text().splitlines()]
+    assert [lines[0]["event"], lines[-1]["event"]] == ["start", "end"]
+    assert lines[-1]["running"] == 0
+    monkeypatch.setattr("sys.stderr.isatty", lambda: True, raising=False)
+    capsys.readouterr()
+    gdjax("sweep", "my_problem:task", *SMALL, "--out", "other", "--log", "-")
+    again = [json.loads(line) for line in capsys.readouterr().err.splitlines()]
+    names = [name for name in lines[-1] if "second" not in name and name != "time"]
+    assert [again[-1][name] for name in names] == [lines[-1][name] for name in names]
+
+
+def test_resume_goes_on_and_appends_to_the_log(tmp_path, monkeypatch, capsys):
+    options = ("--out", "out", "--stopping", "plateau:patience=9", "--log", "log.jsonl")
+    with monkeypatch.context() as patch:
+        stop_at(patch, 3, lambda: os.kill(os.getpid(), signal.SIGTERM))
+        with pytest.raises(SystemExit) as stop:
+            gdjax("sweep", "my_problem:task", *SMALL, *options)
+    assert stop.value.code == 130
+    assert "`gdjax resume out` goes on" in capsys.readouterr().err
+    gdjax("resume", "out", "--log", "log.jsonl")
+    lines = [json.loads(line) for line in (tmp_path / "log.jsonl").read_text().splitlines()]
+    starts = [line["steps"] for line in lines if line["event"] == "start"]
+    assert starts[0] == 0 < starts[1]
+    assert (lines[-1]["event"], lines[-1]["running"]) == ("end", 0)
 
 
 SPACE = """
@@ -202,6 +233,7 @@ def test_devices(capsys):
             "trials must be a whole number of at least 1",
         ),
         (["my_problem:task", "--steps", "0"], "steps must be a whole number of at least 1"),
+        (["my_problem:task", "--log", "."], "log_lines: '.' cannot be written: Is a directory"),
     ],
 )
 def test_what_is_wrong_is_one_message_and_status_2(arguments, message, capsys, tmp_path):

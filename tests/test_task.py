@@ -46,6 +46,21 @@ def test_a_right_task_passes():
         ({"init": lambda key: jnp.arange(2)}, InvalidType, "dtype int32, which has no gradient"),
         ({"init": lambda key: {"f": jnp.sin}}, InvalidType, "Task.init cannot be traced"),
         ({"batch": bind(lambda k, s, n: jnp.ones(n), n=2)}, InvalidType, "batch cannot be traced"),
+        (
+            {"loss": lambda p, b, k: b["x"]},
+            InvalidType,
+            r"loss cannot be traced: .* \(test_task.py",
+        ),
+        (
+            {"loss": lambda p, b, k: {}["x"]},
+            InvalidType,
+            "Task.loss cannot be traced: KeyError: 'x'",
+        ),
+        ({"loss": lambda p, b, k: (p[0], {"m": k})}, InvalidType, "m must be a number, got key"),
+        ({"loss": lambda p, b, k: (p[0], {"m" * 101: p[0]})}, InvalidValue, "is no name of a metr"),
+        ({"loss": lambda p, b, k: (p[0], {"a\nb": p[0]})}, InvalidValue, "is no name of a metric"),
+        ({"objective": ["loss"]}, InvalidType, r"Task.objective must be a name, got \['loss'\]"),
+        ({"loss": Bound(loss, {"l2": "text"})}, InvalidType, "the task's data cannot be read: "),
         ({"evaluate": "x"}, InvalidType, "Task.evaluate must be a function, got 'x'"),
         ({"loss": lambda p, b, k: (p[0], 1.0)}, InvalidType, "metrics as a dict"),
         ({"loss": lambda p, b, k: (p[0], {"loss": p[0]})}, InvalidValue, "leave 'loss' out"),
@@ -71,3 +86,14 @@ def test_a_right_task_passes():
 def test_a_wrong_task_is_told(change, error, message):
     with pytest.raises(error, match=message):
         Task(**(PARTS | change)).check()
+
+
+def test_what_a_users_own_function_raises_is_the_cause():
+    cause = ZeroDivisionError("of what the user computes")
+
+    def broken(params, batch, key):
+        raise cause
+
+    with pytest.raises(InvalidType, match=r"ZeroDivisionError: of what the user") as caught:
+        Task(**(PARTS | {"loss": broken})).check()
+    assert caught.value.__cause__ is cause

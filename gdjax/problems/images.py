@@ -8,7 +8,8 @@ import jax.numpy as jnp
 import optax
 
 from gdjax.binding import Bound, bind
-from gdjax.errors import InvalidValue, MissingExtra
+from gdjax.errors import InvalidValue
+from gdjax.problems.classification import draw, load_digits, measure
 from gdjax.ranges import Fraction, NonNegative
 from gdjax.task import Task
 
@@ -52,21 +53,11 @@ def digits(
         )
     numbers = {"dropout": dropout, "l2": l2, "label_smoothing": label_smoothing}
     loss = bind(_loss, **{name: number for name, number in numbers.items() if number is not None})
-    try:
-        from sklearn.datasets import load_digits
-        from sklearn.model_selection import train_test_split
-    except ImportError:
-        raise MissingExtra("gdjax.problems.digits", "data") from None
-    pixels, labels = load_digits(return_X_y=True)
-    x, x_heldout, y, y_heldout = train_test_split(
-        pixels / 16, labels, test_size=360, random_state=0, stratify=labels
-    )
-    train = {"x": jnp.asarray(x, jnp.float32), "y": jnp.asarray(y, jnp.int32)}
-    heldout = {"x": jnp.asarray(x_heldout, jnp.float32), "y": jnp.asarray(y_heldout, jnp.int32)}
+    train, heldout = load_digits("gdjax.problems.digits")
     return Task(
         init=Bound(_init_perceptron, structure={"sizes": (64, *hidden, 10)}),
         loss=loss,
-        batch=Bound(_draw, {"data": train}, {"batch_size": batch_size}),
+        batch=Bound(draw, {"data": train}, {"batch_size": batch_size}),
         evaluate=Bound(_evaluate, {"data": heldout}),
         objective="heldout_loss",
     )
@@ -93,11 +84,6 @@ def _logits(
     return x @ last["w"] + last["b"][None]  # [image, class]
 
 
-def _draw(key: jax.Array, step: jax.Array, data: Any, batch_size: int) -> Any:
-    rows = jax.random.randint(key, (batch_size,), 0, len(data["y"]))
-    return jax.tree.map(lambda column: column[rows], data)
-
-
 def _loss(
     params: Any,
     batch: Any,
@@ -117,7 +103,4 @@ def _loss(
 
 
 def _evaluate(params: Any, data: Any) -> dict[str, jax.Array]:
-    logits = _logits(params, data["x"])
-    losses = optax.softmax_cross_entropy_with_integer_labels(logits, data["y"])
-    hits = jnp.argmax(logits, axis=-1) == data["y"]
-    return {"heldout_loss": losses.mean(), "heldout_accuracy": hits.mean()}
+    return measure(_logits(params, data["x"]), data["y"])

@@ -5,8 +5,10 @@ from gdjax.sweep.distributions import Choice, Integer, LogUniform, Uniform
 from gdjax.sweep.engine import reconnect, sweep
 from gdjax.sweep.ensembles import Top
 from gdjax.sweep.halving import hyperband, successive_halving
+from gdjax.sweep.lines import log_lines
 from gdjax.sweep.ranking import Best, Ranks
 from gdjax.sweep.results import Rerun, SweepResult
+from gdjax.sweep.snapshots import BestSoFar, Snapshot
 from gdjax.sweep.space import Space
 from gdjax.sweep.spacefile import load_space
 from gdjax.sweep.stoppers import budget, median_stopping, plateau, target
@@ -14,11 +16,13 @@ from gdjax.sweep.table import Status
 
 __all__ = [
     "Best",
+    "BestSoFar",
     "Choice",
     "Integer",
     "LogUniform",
     "Ranks",
     "Rerun",
+    "Snapshot",
     "Space",
     "Status",
     "SweepResult",
@@ -28,6 +32,7 @@ __all__ = [
     "budget",
     "hyperband",
     "load_space",
+    "log_lines",
     "median_stopping",
     "plateau",
     "reconnect",

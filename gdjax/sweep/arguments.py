@@ -4,7 +4,7 @@ import math
 import numbers
 from typing import Any
 
-from gdjax.errors import InvalidValue
+from gdjax.errors import InvalidValue, shown
 from gdjax.ranges import Interval
 
 
@@ -19,7 +19,7 @@ def number(what: str, value: Any, interval: Interval) -> Any:
     3
     """
     if not interval.contains(_as_float(value, interval.integer)):
-        raise InvalidValue(f"{what} must be {interval}, got {value!r}")
+        raise InvalidValue(f"{what} must be {interval}, got {shown(value)}")
     return int(value) if interval.integer else float(value)
 
 
@@ -40,7 +40,9 @@ def settle(rule: Any, name: str, **intervals: Interval) -> None:
 def choose(what: str, value: Any, choices: tuple[str, ...]) -> None:
     """Raise where ``value`` is none of the ``choices``."""
     if not isinstance(value, str) or value not in choices:
-        raise InvalidValue(f"{what} must be one of {', '.join(map(repr, choices))}, got {value!r}")
+        raise InvalidValue(
+            f"{what} must be one of {', '.join(map(repr, choices))}, got {shown(value)}"
+        )
 
 
 def _as_float(value: Any, whole: bool) -> float:

@@ -5,7 +5,7 @@ import os
 import pathlib
 from collections.abc import Iterable, Iterator
 
-from gdjax.errors import InvalidValue
+from gdjax.errors import InvalidType, InvalidValue, shown
 
 
 @contextlib.contextmanager
@@ -41,22 +41,29 @@ def prepare(directory: str | os.PathLike, taken: Iterable[str]) -> pathlib.Path:
       taken: patterns of files whose presence says that another sweep lives there.
 
     Raises:
+      InvalidType: it is no path.
       InvalidValue: it holds another sweep, is a file, or cannot be written to.
     """
-    path = pathlib.Path(directory)
-    for pattern in taken:
-        for found in path.glob(pattern):
-            raise InvalidValue(
-                f"{path} already holds a sweep ({found.name}); sweep(..., resume=True) goes on "
-                "with it, or choose another directory or remove it"
-            )
     try:
-        path.mkdir(parents=True, exist_ok=True)
-        with atomic(path / ".writable"):
-            pass
-        (path / ".writable").unlink()
-    except OSError as error:
-        raise InvalidValue(f"{path} cannot be written to: {error.strerror}") from None
+        path = pathlib.Path(os.fsdecode(directory))
+        os.fsencode(path)
+    except Exception:  # whatever a foreign __fspath__ does, or a name that no system takes
+        raise InvalidType(f"directory must be a path, got {shown(directory)}") from None
+    try:
+        found = [file.name for pattern in taken for file in path.glob(pattern)]
+        if not found:
+            path.mkdir(parents=True, exist_ok=True)
+            with atomic(path / ".writable"):
+                pass
+            (path / ".writable").unlink()
+    except (OSError, ValueError) as error:  # ValueError: a NUL in the path
+        reason = getattr(error, "strerror", None) or error
+        raise InvalidValue(f"{shown(str(path))} cannot be written to: {reason}") from None
+    if found:
+        raise InvalidValue(
+            f"{path} already holds a sweep ({found[0]}); sweep(..., resume=True) goes on "
+            "with it, or choose another directory or remove it"
+        )
     return path
 
 

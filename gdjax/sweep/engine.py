@@ -17,10 +17,11 @@ from typing import Any, Literal
 import jax
 import numpy as np
 
-from gdjax.errors import InvalidType, InvalidValue, MissingExtra, nearest, shown
+from gdjax.errors import InvalidType, InvalidValue, MissingExtra, nearest, shown, telling
 from gdjax.ranges import Interval
 from gdjax.sweep import checkpoint, families, running
 from gdjax.sweep.arguments import choose, number
+from gdjax.sweep.callbacks import Callback, listeners
 from gdjax.sweep.families import Factory
 from gdjax.sweep.keeper import CHECKPOINTS
 from gdjax.sweep.population import Device
@@ -48,6 +49,7 @@ def sweep(
     resume: bool = False,
     checkpoint_seconds: float | None = None,
     progress: bool | None = None,
+    callbacks: Callback | Sequence[Callback] = (),
 ) -> SweepResult:
     """Train many settings of an optimizer at once, each with several seeds.
 
@@ -82,6 +84,11 @@ def sweep(
       checkpoint_seconds: between checkpoints; 0: after each segment; where None, as often as
         writing them takes no more than a fiftieth of the time.
       progress: show a progress bar; where None, on a terminal.
+      callbacks: a function, or several, such as :func:`gdjax.log_lines`. Each is called with a
+        :class:`gdjax.Snapshot` before compilation (event ``"start"``), between segments
+        (``"segment"``) and whatever ends the sweep (``"end"``). It changes no result: rules such
+        as :func:`gdjax.target` end a sweep early. One that raises an exception is told of by a
+        warning, and is not called again.
 
     Returns:
       All measurements. A run that diverges is a result, not an error.
@@ -102,7 +109,8 @@ def sweep(
     >>> result.best().settings
     {'learning_rate': 0.5}
     """
-    seeds, steps = _whole("seeds", seeds), _whole("steps", steps)
+    # A program counts seeds and steps in 32 bits.
+    seeds, steps = _whole("seeds", seeds, high=2**31), _whole("steps", steps, high=2**31)
     trials, segment = (
         value if value is None else _whole(name, value)
         for name, value in {"trials": trials, "segment": segment}.items()
@@ -111,17 +119,20 @@ def sweep(
     key = _whole("key", key, low=0, high=2**32)
     if not isinstance(task, Task):
         raise InvalidType(f"task must be a gdjax.Task, got {shown(task)}")
-    rules = gather(stopping, task.mode)
+    rules, told = gather(stopping, task.mode), listeners(callbacks, progress)
     space = space if isinstance(space, Space) else Space(space)
-    lowest = {name: d.quantile(np.zeros(1)).item() for name, d in space.dimensions.items()}
-    task, makers = families.makers(task, families.by_name(optimizer), lowest)
-    drawn = families.draw(makers, space, method, trials, key)
+    with telling("an optimizer cannot be made"):
+        lowest = {name: d.quantile(np.zeros(1)).item() for name, d in space.dimensions.items()}
+        task, makers = families.makers(task, families.by_name(optimizer), lowest)
+        drawn = families.draw(makers, space, method, trials, key)
     _check_names(space.dimensions, task.check())
     for package in ("xarray", "h5netcdf"):
         if directory is not None and importlib.util.find_spec(package) is None:
             raise MissingExtra("sweep(directory=...)", "sweep")
     if not isinstance(directory, (str, os.PathLike, type(None))):
         raise InvalidType(f"directory must be a path, got {shown(directory)}")
+    if not isinstance(resume, bool):
+        raise InvalidType(f"resume must be True or False, got {shown(resume)}")
     if resume and directory is None:
         raise InvalidValue("resume=True needs directory: the one of the sweep that is to go on")
     if checkpoint_seconds is not None:
@@ -129,9 +140,9 @@ def sweep(
     segment = min(segment or _default_segment(steps), steps)
     prepared = Sweep(task, drawn, Options(steps, segment, seeds, key, width), _devices(devices))
     if directory is None:
-        return running.run(prepared, rules, progress)
+        return running.run(prepared, rules, told)
     path = checkpoint.prepare(directory, () if resume else (RESULTS_FILE, CHECKPOINTS))
-    return running.run_and_save(prepared, rules, progress, path, checkpoint_seconds)
+    return running.run_and_save(prepared, rules, told, path, checkpoint_seconds)
 
 
 def reconnect(

@@ -1,14 +1,15 @@
 """Programs of one family, and its trials on the devices."""
 
+import contextlib
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 import jax
 import numpy as np
 from jax.sharding import Mesh
 
-from gdjax.errors import InvalidType
+from gdjax.errors import InvalidType, telling
 from gdjax.sweep import population
 from gdjax.sweep.families import Family
 from gdjax.sweep.packing import Job, Shape
@@ -56,7 +57,8 @@ class Kind:
         """One run."""
         one = jax.tree.map(lambda x: _shape(x, (1, *x.shape)), self.individual)
         begin = functools.partial(population.begin, width=1)
-        weights = jax.eval_shape(begin, self.plan.task, self.plan.key, 0, one)
+        with self.telling():
+            weights = jax.eval_shape(begin, self.plan.task, self.plan.key, 0, one)
         return jax.tree.map(lambda x: _shape(x, x.shape[1:]), weights)
 
     @functools.cached_property
@@ -67,7 +69,8 @@ class Kind:
     @functools.cached_property
     def flops(self) -> float:
         """Floating-point operations of one update of one run, by XLA's count before it fuses."""
-        return population.step_flops(*self._one_of_each())
+        with self.telling():
+            return population.step_flops(*self._one_of_each())
 
     @property
     def signature(self) -> Any:
@@ -77,7 +80,21 @@ class Kind:
 
     def code(self) -> str:
         """Text of all that decides a run's numbers."""
-        return population.code(*self._one_of_each())
+        with self.telling():
+            return population.code(*self._one_of_each())
+
+    @contextlib.contextmanager
+    def telling(self) -> Iterator[None]:
+        """Tell what only shows when all is traced together."""
+        with telling(f"family {self.family.name!r} cannot be trained"):
+            try:
+                yield
+            except jax.errors.UnexpectedTracerError:
+                raise InvalidType(
+                    f"family {self.family.name!r} hides a hyperparameter of the space in a "
+                    "function that is not gdjax's, such as an Optax transformation or schedule "
+                    "made from it; use gdjax's"
+                ) from None
 
     def _one_of_each(self) -> tuple[Any, Any, Any, Weights]:
         """Task, key, individual and run, wherever they are."""
@@ -124,18 +141,12 @@ class Program:
         individuals = jax.tree.map(on_chunks, self.kind.individual)
         weights = jax.tree.map(on_chunks, self.kind.run)
         sizes = {"width": self.shape.width, "segment": int(plan.lengths.max())}
-        try:
+        with self.kind.telling():
             number: Any = on_chunks(jax.ShapeDtypeStruct((), np.int32), places[:1])
             lengths: Any = on_chunks(jax.ShapeDtypeStruct((self.segments,), np.int32), places[:1])
             chunks = Chunks(number, number, lengths)
             arguments = (plan.task, plan.key, chunks, individuals, weights)
             return population.advance.lower(*arguments, **sizes, mesh=plan.mesh)
-        except jax.errors.UnexpectedTracerError:
-            raise InvalidType(
-                f"family {self.kind.family.name!r} hides a hyperparameter of the space in a "
-                "function that is not gdjax's, such as an Optax transformation or schedule made "
-                "from it; use gdjax's"
-            ) from None
 
 
 class Flight(NamedTuple):

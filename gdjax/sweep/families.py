@@ -13,7 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from gdjax import inspection
-from gdjax.errors import InvalidType, InvalidValue
+from gdjax.errors import InvalidType, InvalidValue, shown
 from gdjax.sweep import task_numbers
 from gdjax.sweep.population import Individual
 from gdjax.sweep.space import Method, Space
@@ -75,8 +75,8 @@ def by_name(optimizer: Factory | Mapping[str, Factory]) -> dict[str, Factory]:
     for name, factory in factories.items():
         if not callable(factory) or isinstance(factory, tuple):
             raise InvalidType(
-                f"family {name!r} must be a function that makes an optimizer, such as gdjax.adam "
-                f"without a call, got {factory!r}"
+                f"family {shown(name)} must be a function that makes an optimizer, such as "
+                f"gdjax.adam without a call, got {shown(factory)}"
             )
     return factories
 
@@ -143,8 +143,8 @@ def make(name: str, maker: Maker, settings: dict[str, np.ndarray]) -> Family:
         optimizer = maker(**dict(zip(settings, row, strict=True)))
         if not isinstance(optimizer, GradientTransformation):
             raise InvalidType(
-                f"family {name!r} must return one of gdjax's optimizers, whose hyperparameters "
-                f"are leaves, got {optimizer!r}"
+                f"family {shown(name)} must return one of gdjax's optimizers, whose "
+                f"hyperparameters are leaves, got {shown(optimizer)}"
             )
     try:
         individuals = _stack(maker, settings)

@@ -1,61 +1,57 @@
 """A progress bar that tells how far a sweep is and what it has found."""
 
 import sys
+from collections.abc import Callable
 from typing import Any
 
-import numpy as np
+from gdjax.errors import InvalidType, MissingExtra, shown
+from gdjax.sweep.snapshots import Snapshot
 
-from gdjax.errors import MissingExtra
-from gdjax.sweep.ledger import Ledger
-from gdjax.sweep.table import Status
-from gdjax.task import Task
+_FORMAT = "{desc}: {percentage:3.0f}%|{bar}| {n_fmt}/{total_fmt} runs [{elapsed}{postfix}]"
 
 
-class Progress:
-    """Tells from the ledger how many runs have ended, and the best objective so far.
+def bar(show: bool | None) -> list[Callable[[Snapshot], None]]:
+    """A callback that draws a bar, if one is wanted.
 
     Args:
-      show: whether to draw a bar; where None, on a terminal that has tqdm.
-      ledger: of the sweep.
-      task: says what is told, and which is better.
+      show: whether to draw it; where None, on a terminal that has tqdm.
+
+    Raises:
+      InvalidType: ``show`` is something else.
+      MissingExtra: there must be one, and there is no tqdm.
     """
-
-    def __init__(self, show: bool | None, ledger: Ledger, task: Task):
-        self._ledger, self._objective = ledger, task.objective
-        self._sign = -1 if task.mode == "max" else 1
-        self._bar = _make_bar(show, int(ledger.status.size))
-
-    def begin(self) -> None:
-        """Start the clock: what comes before is compilation."""
-        if self._bar is not None:
-            self._bar.reset()
-
-    def update(self) -> None:
-        """Look at the ledger again."""
-        if self._bar is None:
-            return
-        ledger = self._ledger
-        counts = np.bincount(ledger.status.ravel(), minlength=len(Status))
-        told = [f"{n} {s.name.lower()}" for s, n in zip(Status, counts, strict=True) if n]
-        if np.isfinite(ledger.best):
-            told.append(f"best {self._objective} {self._sign * ledger.best:.4g}")
-        self._bar.set_postfix_str(", ".join(told), refresh=False)
-        self._bar.n = round(float(ledger.progress) * ledger.status.size)
-        self._bar.update(0)
-
-    def close(self) -> None:
-        """Leave the bar as it is."""
-        if self._bar is not None:
-            self._bar.close()
-
-
-def _make_bar(show: bool | None, runs: int) -> Any:
+    if show is not None and not isinstance(show, bool):
+        raise InvalidType(f"progress must be True, False or None, got {shown(show)}")
     if show is False or (show is None and not sys.stderr.isatty()):
-        return None
+        return []
     try:
         from tqdm import tqdm
     except ImportError:
         if show is None:
-            return None
+            return []
         raise MissingExtra("sweep(progress=True)", "sweep") from None
-    return tqdm(total=runs, desc="sweep", unit=" runs", mininterval=0.2, smoothing=0)
+    drawn: list[Any] = []
+
+    def draw(snapshot: Snapshot) -> None:
+        runs = snapshot.status.size
+        if snapshot.event == "start":
+            drawn.append(tqdm(total=runs, desc="sweep", mininterval=0.2, bar_format=_FORMAT))
+        drawn[0].set_postfix_str(", ".join(_told(snapshot, tqdm)), refresh=False)
+        drawn[0].n = round(snapshot.progress * runs)
+        drawn[0].update(0)
+        if snapshot.event == "end":
+            drawn[0].close()
+
+    return [draw]
+
+
+def _told(snapshot: Snapshot, tqdm: Any) -> list[str]:
+    counts = {name: getattr(snapshot, name) for name in ("running", "done", "stopped", "diverged")}
+    told = [f"{count} {name}" for name, count in counts.items() if count]
+    if snapshot.best is not None:
+        told.append(f"best {snapshot.objective} {snapshot.best.score:.4g}")
+    if snapshot.steps_per_second is not None:
+        told.append(f"{snapshot.steps_per_second:.3g} steps/s")
+    if snapshot.seconds_left is not None and snapshot.running:
+        told.append(f"{tqdm.format_interval(snapshot.seconds_left)} left")
+    return told

@@ -4,7 +4,7 @@ import dataclasses
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from gdjax.errors import InvalidType, InvalidValue
+from gdjax.errors import InvalidType, InvalidValue, shown
 from gdjax.sweep.halving import run_all
 from gdjax.sweep.stoppers import Budget, Target
 from gdjax.sweep.table import Scheduler, Stopper
@@ -45,7 +45,7 @@ def gather(stopping: Rule | Sequence[Rule] | None, mode: str) -> Rules:
         if isinstance(rule, type) or not (hasattr(rule, "decide") or hasattr(rule, "stops")):
             raise InvalidType(
                 "stopping takes rules such as gdjax.successive_halving() or gdjax.plateau(100), "
-                f"one or a list of them, got {rule!r}"
+                f"one or a list of them, got {shown(rule)}"
             )
         (schedulers if hasattr(rule, "decide") else stoppers).append(rule)
     if len(schedulers) > 1:
@@ -57,7 +57,7 @@ def gather(stopping: Rule | Sequence[Rule] | None, mode: str) -> Rules:
     described = ", ".join(
         repr(r) if dataclasses.is_dataclass(r) else type(r).__name__ for r in rules
     )
-    if mode == "max":  # rules see numbers of which less is better
+    if isinstance(mode, str) and mode == "max":  # rules see numbers of which less is better
         stoppers = [
             dataclasses.replace(s, value=-s.value) if isinstance(s, Target) else s for s in stoppers
         ]

@@ -17,12 +17,12 @@ import numpy as np
 
 from gdjax.errors import InvalidValue
 from gdjax.sweep import checkpoint, signals
+from gdjax.sweep.callbacks import Audience, Callback
 from gdjax.sweep.families import Family
 from gdjax.sweep.keeper import Keeper, clear, differences, stored_identity
 from gdjax.sweep.ledger import Ledger
 from gdjax.sweep.loop import Loop
 from gdjax.sweep.population import Device
-from gdjax.sweep.progress import Progress
 from gdjax.sweep.results import RESULTS_FILE, SweepResult
 from gdjax.sweep.rules import Rules
 from gdjax.sweep.setup import Sweep
@@ -35,7 +35,7 @@ _WIDTH_OF = "width of "
 
 
 def run(
-    sweep: Sweep, rules: Rules, show_progress: bool | None, keeper: Keeper | None = None
+    sweep: Sweep, rules: Rules, callbacks: Sequence[Callback], keeper: Keeper | None = None
 ) -> SweepResult:
     """Train, and write checkpoints where there is a keeper; goes on from one where there is any.
 
@@ -46,10 +46,6 @@ def run(
     ledger = sweep.ledger()
     parts = sweep.parts(ledger)
     before = keeper.load(ledger, parts) if keeper is not None and keeper.holds_any else 0.0
-    progress = Progress(show_progress, ledger, sweep.plan.task)
-    sweep.compile()
-    compiled = time.perf_counter()
-    progress.begin()
 
     def seconds() -> float:
         return before + time.perf_counter() - began
@@ -68,7 +64,7 @@ def run(
         return keeper is not None and keeper.save(ledger, parts, seconds())
 
     def between(request: signals.Request) -> None:
-        progress.update()
+        audience.tell("segment")
         if request.number is not None:
             saved = "all is saved" if save() else "what was made since the last checkpoint is lost"
             raise KeyboardInterrupt(
@@ -80,17 +76,24 @@ def run(
     largest = max(kind.run_bytes for kind in sweep.kinds)
     seeds = sweep.options.seeds
     room = max(1, capacity(largest) // seeds)
-    loop = Loop(parts, ledger, rules, seeds, room, spent, keeper is not None and keeper.every == 0)
+    watched = bool(callbacks) or (keeper is not None and keeper.every == 0)
+    audience = Audience(callbacks, sweep, ledger, seconds)
     try:
+        audience.tell("start")
+        sweep.compile()
+        compiled = time.perf_counter()
+        audience.begin()
+        loop = Loop(parts, ledger, rules, seeds, room, spent, each_segment=watched)
         if keeper is None:
-            loop.run(progress.update)
+            loop.run(lambda: audience.tell("segment"))
         else:
             save()
             with signals.requests() as request:
                 loop.run(lambda: between(request))
+        ran = seconds()
     finally:
-        progress.close()
-    times = {"compile_seconds": compiled - began, "run_seconds": seconds() - (compiled - began)}
+        audience.tell("end")
+    times = {"compile_seconds": compiled - began, "run_seconds": ran - (compiled - began)}
     if advice := idle_cores(sweep.devices, os.cpu_count() or 1, times["run_seconds"]):
         warnings.warn(advice, stacklevel=2)
     return results(sweep, rules, ledger, times)
@@ -145,7 +148,7 @@ def results(sweep: Sweep, rules: Rules, ledger: Ledger, times: dict[str, float])
 def run_and_save(
     sweep: Sweep,
     rules: Rules,
-    show_progress: bool | None,
+    callbacks: Sequence[Callback],
     directory: pathlib.Path,
     every: float | None,
 ) -> SweepResult:
@@ -155,7 +158,7 @@ def run_and_save(
             return _finished(sweep, rules, directory)
         _keep_widths(sweep, stored_identity(directory))
         same = identity(sweep, rules)
-        result = run(sweep, rules, show_progress, Keeper(directory, same, every))
+        result = run(sweep, rules, callbacks, Keeper(directory, same, every))
         result.attributes["identity"] = json.dumps(same)
         try:
             result.save(directory)

@@ -16,7 +16,7 @@ from gdjax.sweep.measuring import Timed, fastest
 from gdjax.sweep.packing import pack
 from gdjax.sweep.population import Device
 from gdjax.sweep.results import Rerun
-from gdjax.sweep.width import shapes
+from gdjax.sweep.width import check_memory, shapes
 from gdjax.task import Task
 
 
@@ -50,6 +50,8 @@ class Sweep:
         widths: Sequence[int | None] | None = None,
     ):
         self.drawn, self.options, self.devices = drawn, options, list(devices)
+        trials, (measured, _) = sum(family.trials for family in drawn), task.measured()
+        check_memory(trials, options.seeds, options.steps, len(measured))
         self.widths = widths
         mesh = population.make_mesh(tuple(devices))
         whole, rest = divmod(options.steps, options.segment)

@@ -3,6 +3,7 @@
 import math
 import os
 
+from gdjax.errors import InvalidValue
 from gdjax.sweep.packing import Shape
 from gdjax.sweep.population import Device
 
@@ -41,7 +42,24 @@ def shapes(
 
 def capacity(run_bytes: int) -> int:
     """Runs whose states fit into half of the host's memory, where they wait for their turn."""
-    return max(1, _host_memory() // 2 // max(run_bytes, 1))
+    return max(1, host_memory() // 2 // max(run_bytes, 1))
+
+
+def check_memory(trials: int, seeds: int, steps: int, metrics: int) -> None:
+    """Raise where the measurements of all steps take more than half of the machine's memory.
+
+    Args:
+      trials: of the sweep.
+      seeds: runs of each.
+      steps: of each run.
+      metrics: measured at each step.
+    """
+    needed, there = 4 * trials * seeds * steps * metrics, host_memory() // 2  # float32
+    if needed > there:
+        raise InvalidValue(
+            f"{trials} trials of {seeds} seeds and {steps} steps measure {needed / 2**30:.3g} GiB, "
+            f"more than half of this machine's memory; take fewer trials, seeds or steps"
+        )
 
 
 def default_width(trials: int, seeds: int, devices: list[Device], run_bytes: int) -> int:
@@ -87,10 +105,10 @@ def memory(devices: list[Device]) -> int:
     stats = [device.memory_stats() or {} for device in devices]
     if all("bytes_limit" in s for s in stats):
         return min(s["bytes_limit"] for s in stats)
-    return _host_memory() // 2 // len(devices)
+    return host_memory() // 2 // len(devices)
 
 
-def _host_memory() -> int:
+def host_memory() -> int:
     """Bytes of the machine's main memory; a small machine's where the system does not tell."""
     try:
         return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
