@@ -4,6 +4,8 @@ from gdjax.sweep.asha import asha
 from gdjax.sweep.distributions import Choice, Integer, LogUniform, Uniform
 from gdjax.sweep.engine import reconnect, sweep
 from gdjax.sweep.halving import hyperband, successive_halving
+from gdjax.sweep.lineage import Ancestor
+from gdjax.sweep.pbt import population_based_training
 from gdjax.sweep.results import Best, Rerun, SweepResult
 from gdjax.sweep.space import Space
 from gdjax.sweep.spacefile import load_space
@@ -11,6 +13,7 @@ from gdjax.sweep.stoppers import budget, median_stopping, plateau, target
 from gdjax.sweep.table import Status
 
 __all__ = [
+    "Ancestor",
     "Best",
     "Choice",
     "Integer",
@@ -26,6 +29,7 @@ __all__ = [
     "load_space",
     "median_stopping",
     "plateau",
+    "population_based_training",
     "reconnect",
     "successive_halving",
     "sweep",

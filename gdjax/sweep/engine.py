@@ -23,6 +23,7 @@ from gdjax.sweep import checkpoint, families, running
 from gdjax.sweep.arguments import number
 from gdjax.sweep.families import Factory
 from gdjax.sweep.keeper import CHECKPOINTS
+from gdjax.sweep.pbt import PopulationBasedTraining
 from gdjax.sweep.population import Device
 from gdjax.sweep.results import RESERVED, RESULTS_FILE, SweepResult
 from gdjax.sweep.rules import Rule, gather
@@ -109,6 +110,8 @@ def sweep(
     rules = gather(stopping, task.mode)
     space = space if isinstance(space, Space) else Space(space)
     drawn = families.draw(families.by_name(optimizer), space, method, trials, key)
+    if isinstance(rules.scheduler, PopulationBasedTraining):
+        rules.scheduler.check(space.dimensions)
     _check_names(space.dimensions, task.check())
     for package in ("xarray", "h5netcdf"):
         if directory is not None and importlib.util.find_spec(package) is None:

@@ -1,7 +1,7 @@
 """Programs of one family, and its trials on the devices."""
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import jax
@@ -9,7 +9,7 @@ import numpy as np
 from jax.sharding import Mesh
 
 from gdjax.errors import InvalidType
-from gdjax.sweep import population
+from gdjax.sweep import families, population
 from gdjax.sweep.families import Family
 from gdjax.sweep.packing import Job, Shape
 from gdjax.sweep.population import Chunks, Segment, Weights
@@ -143,6 +143,7 @@ class Executor:
     def __init__(self, kind: Kind, programs: list[Program], waiting: Callable[[], np.ndarray]):
         self.kind, self.programs = kind, programs
         self.store = Store(kind.run, kind.family.trials, kind.plan.seeds)
+        self._optimizers = kind.family.optimizers
         self._plan, self._waiting = kind.plan, waiting
         self._aloft: list[Flight] = []
 
@@ -176,7 +177,7 @@ class Executor:
         else:
             for flight in [f for f in self._aloft if np.isin(f.job.trials, job.trials).any()]:
                 self._land(flight)
-            optimizers = jax.tree.map(lambda x: x[job.trials], self.kind.family.optimizers)
+            optimizers = jax.tree.map(lambda x: x[job.trials], self._optimizers)
             weights = self.store.take(job.trials, job.seed[:, None])
             spread = population.over_chunks(self._plan.mesh)
             optimizers, weights = jax.device_put((optimizers, weights), spread)
@@ -196,6 +197,18 @@ class Executor:
         """Bring all states that are still wanted to the store."""
         for flight in list(self._aloft):
             self._land(flight)
+
+    def copy(self, children: np.ndarray, parents: np.ndarray) -> None:
+        """Let trials go on from the states that others have now, ``int[n]`` each."""
+        self.land()
+        self.store.copy(children, parents)
+
+    def equip(self, settings: Mapping[str, np.ndarray]) -> None:
+        """Go on with other settings, ``[trial of the family]`` by name.
+
+        They may differ from those before only where :meth:`copy` has just been.
+        """
+        self._optimizers = families.remake(self.kind.family, settings)
 
     def params(self, trial: int) -> Any:
         """Parameters of a trial whose state is on the devices, ``[seed, ...]``."""

@@ -14,7 +14,7 @@ import jax
 import numpy as np
 
 from gdjax.errors import InvalidValue
-from gdjax.sweep import checkpoint, signals
+from gdjax.sweep import checkpoint, families, signals
 from gdjax.sweep.families import Family
 from gdjax.sweep.keeper import Keeper, clear, differences
 from gdjax.sweep.ledger import Ledger
@@ -37,7 +37,7 @@ def run(
     Raises:
       KeyboardInterrupt: there is a keeper, and Ctrl-C or SIGTERM came; everything is saved.
     """
-    ledger = sweep.ledger()
+    ledger = sweep.ledger(rules.copies)
     parts = sweep.parts(ledger)
     before = keeper.load(ledger, parts) if keeper is not None and keeper.holds_any else 0.0
     progress = Progress(show_progress, ledger, sweep.plan.task)
@@ -91,11 +91,10 @@ def run(
 def results(sweep: Sweep, rules: Rules, ledger: Ledger, times: dict[str, float]) -> SweepResult:
     """What the ledger holds, as a user gets it."""
     task, drawn = sweep.plan.task, sweep.drawn
-    names = dict.fromkeys(name for family in drawn for name in family.settings)
     options = {name: getattr(sweep.options, name) for name in ("steps", "segment", "key")}
     return SweepResult(
         family=np.repeat([f.name for f in drawn], [f.trials for f in drawn]),
-        settings={name: np.concatenate([_column(f, name) for f in drawn]) for name in names},
+        settings=ledger.settings or families.columns(drawn),
         traces=ledger.traces,
         evaluations=ledger.evaluations,
         evaluation_steps=ledger.steps,
@@ -104,6 +103,7 @@ def results(sweep: Sweep, rules: Rules, ledger: Ledger, times: dict[str, float])
         reason=ledger.reason.astype(str),
         width=ledger.width,
         lost=ledger.lost,
+        copied=ledger.lineage,
         attributes={
             "objective": task.objective,
             "mode": task.mode,
@@ -167,6 +167,8 @@ def identity(sweep: Sweep, rules: Rules) -> dict[str, str]:
     for kind, programs in zip(sweep.kinds, sweep.programs, strict=True):
         name = kind.family.name
         same[f"hyperparameters of {name}"] = _digest(kind.family.optimizers)
+        if rules.copies:  # new settings come from it
+            same[f"space of {name}"] = _digest(repr(kind.family.dimensions))
         same[f"width of {name}"] = str(programs[0].shape.width)
         same[f"code of the task or of {name}"] = _digest(kind.code())
     return same
@@ -194,8 +196,3 @@ def _digest(tree: Any) -> str:
     for leaf in jax.tree.leaves(tree):
         sha.update(leaf.encode() if isinstance(leaf, str) else to_host(leaf).tobytes())
     return sha.hexdigest()[:10]
-
-
-def _column(family: Family, name: str) -> np.ndarray:
-    """A hyperparameter's value in each trial of a family, NaN where the family has none."""
-    return family.settings.get(name, np.full(family.trials, np.nan))
