@@ -35,10 +35,11 @@ def print_summary(result: SweepResult) -> None:
     print(f"\nranked by {facts['objective']} ({facts['mode']}), {spread}")
     with contextlib.suppress(InvalidValue):  # there is none
         best = result.best()
-        if best.probability == best.probability:
+        if best.peers and best.probability == best.probability:
             print(
-                f"trial {best.trial} is the best with a probability of {best.probability:.0%}; "
-                f"{best.rivals:.0f} others may be as good (paired t-tests over seeds, 5 %)"
+                f"trial {best.trial} is the best of {best.peers + 1} with a probability of "
+                f"{best.probability:.0%}; {best.rivals:.0f} others may be as good (paired t-tests "
+                "over seeds, 5 %)"
             )
     ended = [(Status.STOPPED, "stopped early")] if (result.status == Status.STOPPED).any() else []
     for status, word in [(Status.DIVERGED, "diverged"), *ended]:

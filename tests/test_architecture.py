@@ -71,6 +71,7 @@ LAYERS = (
     "sweep.store",
     "sweep.execution",
     "sweep.width",
+    "sweep.measuring",
     "sweep.checkpoint",
     "sweep.measurements",
     "sweep.ranking",

@@ -3,10 +3,12 @@
 from gdjax.sweep.asha import asha
 from gdjax.sweep.distributions import Choice, Integer, LogUniform, Uniform
 from gdjax.sweep.engine import reconnect, sweep
+from gdjax.sweep.ensembles import Top
 from gdjax.sweep.halving import hyperband, successive_halving
 from gdjax.sweep.lineage import Ancestor
 from gdjax.sweep.pbt import population_based_training
-from gdjax.sweep.results import Best, Rerun, SweepResult
+from gdjax.sweep.ranking import Best, Ranks
+from gdjax.sweep.results import Rerun, SweepResult
 from gdjax.sweep.space import Space
 from gdjax.sweep.spacefile import load_space
 from gdjax.sweep.stoppers import budget, median_stopping, plateau, target
@@ -18,10 +20,12 @@ __all__ = [
     "Choice",
     "Integer",
     "LogUniform",
+    "Ranks",
     "Rerun",
     "Space",
     "Status",
     "SweepResult",
+    "Top",
     "Uniform",
     "asha",
     "budget",

@@ -8,7 +8,6 @@ from collections.abc import Iterator
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
-from scipy import special
 
 from gdjax.errors import InvalidValue, shown
 from gdjax.sweep.measurements import Measurements
@@ -30,8 +29,9 @@ class Best(NamedTuple):
     by: str  # the metric that ranks
     mean: float  # over seeds
     spread: float  # standard deviation over seeds; NaN for one seed
-    probability: float  # that no other trial is better; NaN for one seed
-    rivals: float  # other trials that may be as good, at 95 %; NaN for one seed
+    peers: int  # other trials that came as far: those that it is compared with
+    probability: float  # that none of them is better; NaN for one seed
+    rivals: float  # of them, those that may be as good, at 95 %; NaN for one seed
 
 
 class Ranks(NamedTuple):
@@ -78,6 +78,7 @@ def best(measured: Measurements, by: str | None, mode: Mode, over: str) -> Best:
         by=by,
         mean=float(values.mean()),
         spread=float(_spread(values)),
+        peers=len(level) - 1,
         probability=float(chances(cost[level])[place]),
         rivals=rivals(cost[level], place),
     )
@@ -96,13 +97,13 @@ def rank(measured: Measurements, by: str | None, mode: Mode) -> Ranks:
     final, tier = measured.final(by).astype(float), _tier(measured)
     cost = _cost(final, mode)
     order = _order(cost, tier)
-    known = order[np.isfinite(cost[order].mean(axis=1))]
+    known = np.flatnonzero(np.isfinite(cost[order].mean(axis=1)))  # int[n]: places
     probability, low, high = np.full((3, len(order)), np.nan)
-    for level in np.unique(tier[known]).tolist():
-        here = np.flatnonzero(tier[known] == level)  # one behind the other
+    for level in np.unique(tier[order[known]]).tolist():
+        here = known[tier[order[known]] == level]  # one behind the other
         if level == 0:
-            probability[here] = chances(cost[known[here]])
-        low[here], high[here] = here[0] + intervals(cost[known[here]])
+            probability[here] = chances(cost[order[here]])
+        low[here], high[here] = here[0] + intervals(cost[order[here]])
     spread = _spread(final[order])
     error = spread / np.sqrt(measured.seeds)
     return Ranks(order, final[order].mean(axis=1), spread, error, probability, low, high)
@@ -170,6 +171,8 @@ def rivals(cost: np.ndarray, place: int) -> float:
     >>> rivals(np.array([[1.0, 2.0], [1.1, 2.2], [5.0, 6.0]]), 0)
     1.0
     """
+    from scipy import special  # slow to import, and comes with JAX
+
     seeds = cost.shape[1]
     if seeds == 1:
         return float("nan")

@@ -97,9 +97,10 @@ class SweepResult(Measurements):
           over: the dimension of the mean.
 
         Returns:
-          Its settings, mean and spread; the probability that no other trial is better, see
-          :func:`gdjax.sweep.ranking.chances`; and how many others have a difference from it that
-          may be 0, by paired t-tests at 5 %. One seed says nothing of these three: they are NaN.
+          Its settings, mean and spread; how many other trials came as far (were not stopped before
+          it, for others did better); the probability that none of those is better, see
+          :func:`gdjax.sweep.ranking.chances`; and how many of those have a difference from it that
+          may be 0, by paired t-tests at 5 %. What one seed cannot tell is NaN.
 
         Raises:
           InvalidValue: an unknown metric, one without a mode, or every trial diverged.

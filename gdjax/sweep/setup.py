@@ -1,7 +1,8 @@
 """A sweep that is ready to run: programs, rules, tables; and trials of it again."""
 
+import functools
 from collections.abc import Iterator, Sequence
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import jax
 import numpy as np
@@ -12,6 +13,7 @@ from gdjax.sweep.families import Family
 from gdjax.sweep.ledger import Ledger
 from gdjax.sweep.lineage import Lineage, segments_made
 from gdjax.sweep.loop import Part
+from gdjax.sweep.measuring import Timed, fastest
 from gdjax.sweep.packing import Job, pack
 from gdjax.sweep.population import Device
 from gdjax.sweep.results import Rerun
@@ -27,7 +29,7 @@ class Options(NamedTuple):
     segment: int  # steps between evaluations
     seeds: int
     key: int
-    width: int | None  # runs side by side; None: a default
+    width: int | Literal["measured"] | None  # runs side by side; None: a default
 
 
 class Sweep:
@@ -38,7 +40,7 @@ class Sweep:
       drawn: its families.
       options: numbers.
       devices: that share the work.
-      widths: of each family's wide program; those that ``options`` say where None.
+      widths: of each family's wide program, whatever ``options`` say.
     """
 
     def __init__(
@@ -50,6 +52,7 @@ class Sweep:
         widths: Sequence[int | None] | None = None,
     ):
         self.drawn, self.options, self.devices = drawn, options, list(devices)
+        self.widths = widths
         mesh = population.make_mesh(tuple(devices))
         whole, rest = divmod(options.steps, options.segment)
         lengths = [options.segment] * whole + [rest] * bool(rest)
@@ -57,10 +60,25 @@ class Sweep:
         task, key = jax.device_put((task, jax.random.key(options.key)), copied)
         self.plan = Plan(task, key, options.seeds, np.cumsum(lengths), mesh)
         self.kinds = [Kind(self.plan, family) for family in drawn]
-        self.programs = [
-            self._make_programs(kind, width)
-            for kind, width in zip(self.kinds, widths or [options.width] * len(drawn), strict=True)
-        ]
+
+    @functools.cached_property
+    def programs(self) -> list[list[Program]]:
+        """Of each family a wide one, and one for few trials if there is any."""
+        asked = self.options.width
+        if self.widths:
+            chosen = self.widths
+        elif asked == "measured":
+            chosen = [table[0].width for table in self.measured]
+        else:
+            chosen = [asked] * len(self.drawn)
+        return [self._make_programs(*each) for each in zip(self.kinds, chosen, strict=True)]
+
+    @functools.cached_property
+    def measured(self) -> list[list[Timed]]:
+        """Of each family the widths that were tried, the best one first; none but on demand."""
+        if self.widths or self.options.width != "measured":
+            return [[] for _ in self.drawn]
+        return [fastest(kind) for kind in self.kinds]
 
     def compile(self) -> None:
         """Compile what is needed in any case: of each family the wide program."""

@@ -101,9 +101,11 @@ def test_tensorboard_sees_where_runs_ended(result, tmp_path):
     steps = {step for _, step in scalars(events(directory / "trial_00" / "seed_0")[2:-1])}
     assert steps == {10, 20}
     lost = int(np.flatnonzero(result.status[:, 0] == Status.DIVERGED)[0])
-    *_, measured, end = events(directory / f"trial_{lost:02}" / "seed_0")
+    *_, end = told = events(directory / f"trial_{lost:02}" / "seed_0")
     assert of_plugin(end)[1].session_end_info.status == FAILURE
-    assert math.isnan(scalars([measured])["loss", 40])
+    values = scalars(told[2:-1])
+    assert result.diverged_at[lost, 0] == 5
+    assert all(math.isnan(values["loss", step]) for step in (10, 20, 30, 40))
 
 
 def test_one_seed_is_one_directory_a_trial_and_what_never_began_has_none(tmp_path):

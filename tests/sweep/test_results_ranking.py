@@ -8,7 +8,7 @@ import scipy.stats
 
 from gdjax import InvalidValue
 from gdjax.sweep import ranking
-from tests.synthetic import synthetic
+from tests.synthetic import halved, synthetic
 
 CLOSE = 4 * 0.5 / ranking.DRAWS**0.5
 """Four standard errors of a probability that is known by draws."""
@@ -23,10 +23,7 @@ def scored(values, mode="min", made=None):
     values = np.asarray(values, float)
     result = synthetic({"b1": np.arange(len(values))}, seeds=values.shape[1], mode=mode)
     result.evaluations[result.attributes["objective"]][:] = values[..., None]
-    if made is not None:
-        result.width[np.arange(4) >= np.asarray(made)[:, None]] = 0
-        result.lost[:] = np.asarray(made) < 4
-    return result
+    return result if made is None else halved(result, made)
 
 
 def test_two_seeds_by_hand():
@@ -35,7 +32,7 @@ def test_two_seeds_by_hand():
     best = result.best()
     assert (best.trial, best.mean, best.spread) == (0, 5.5, pytest.approx(9 / 2**0.5))
     assert best.probability == pytest.approx(0.5 + math.atan(3) / math.pi, abs=CLOSE)
-    assert best.rivals == 1  # t would have to be 12.7
+    assert (best.peers, best.rivals) == (1, 1)  # t would have to be 12.7
 
 
 def test_what_moves_all_trials_alike_says_nothing():
@@ -117,8 +114,7 @@ def test_who_was_stopped_is_compared_with_those_that_came_as_far():
     assert ranks.probability[:2].tolist() == [1, 0]
     assert np.isnan(ranks.probability[2:]).all()
     assert ranks.low.tolist() == ranks.high.tolist() == [1, 2, 3, 4, 5]
-    assert result.best().probability == 1
-    assert result.best().rivals == 0
+    assert result.best()[-3:] == (1, 1, 0)  # one peer, which is worse in both seeds
 
 
 def test_a_trial_with_a_diverged_seed_has_no_rank():
