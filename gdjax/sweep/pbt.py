@@ -45,7 +45,8 @@ def population_based_training(
     of a family, for others have other states, and all seeds of a trial together. :func:`explore`
     gives the copies new settings, inside of what the space says; whoever copies nobody keeps its
     own. A trial with a run that diverged takes part as the worst, so a copy lives on in its place.
-    What a rule beside this one has stopped takes no more part. No trial is ever dropped.
+    Who diverges after the last round stays so. What a rule beside this one has stopped takes no
+    more part. No trial is ever dropped.
 
     :meth:`gdjax.SweepResult.lineage` tells from which trials each came, and a result's
     ``settings`` are those of the last segment; measurements stay with the place in which they were
