@@ -14,7 +14,7 @@ import numpy as np
 from gdjax.errors import InvalidType, InvalidValue, nearest, shown
 from gdjax.ranges import Interval
 from gdjax.sweep.arguments import choose, number, settle
-from gdjax.sweep.rungs import advance, may_go_on, rungs_every
+from gdjax.sweep.rungs import advance, may_go_on, rungs_every, segments_ahead
 from gdjax.sweep.selection import (
     HALF,
     PROBABILITY,
@@ -159,14 +159,15 @@ class PopulationBasedTraining:
         lowest = table.done[going].min()
         here = going & (table.done == lowest)
         rounds = rungs_every(table.steps, self.interval_steps)
+        ahead = segments_ahead(rounds, table, np.flatnonzero(here))
         if table.population is None or lowest not in rounds:
-            return advance(np.flatnonzero(here))
+            return advance(np.flatnonzero(here), ahead)
         if table.pending.any():
             return advance(np.zeros(0, int))
         turn = int(np.searchsorted(rounds, lowest)) + 1
         copies = self._copies(table.population, here, table.scores[:, lowest - 1], turn)
         on = np.union1d(np.flatnonzero(here), copies.children)
-        return Decision(on, np.zeros(0, int), [], copies)
+        return Decision(on, np.zeros(0, int), [], ahead, copies)
 
     def _copies(
         self, population: Population, here: np.ndarray, scores: np.ndarray, turn: int

@@ -31,7 +31,7 @@ def constant(values, evaluations):
 
 def answer(scheduler, seen):
     """A decision as lists."""
-    advance, stop, reasons, _ = scheduler.decide(seen)
+    advance, stop, reasons, *_ = scheduler.decide(seen)
     return advance.tolist(), stop.tolist(), reasons
 
 
@@ -77,10 +77,13 @@ def check_copies(copies, seen, status):
     assert (np.abs(settings["x"] - 0.5) <= 0.5).all()
 
 
-def simulate(scheduler, scores, *, steps=None, slots=4, capacity=None, ahead=2, needs=()):
+def simulate(
+    scheduler, scores, *, steps=None, slots=4, capacity=None, ahead=2, needs=(), together=1
+):
     """Run a scheduler to its end and check each decision; ``scores`` are ``[trial, evaluation]``.
 
     At +inf a trial diverges. Of ``needs``, segments made, none may be passed without a score.
+    Up to ``together`` segments are one call, where the scheduler says that it need not be asked.
     """
     scores = np.asarray(scores, float)
     trials, evaluations = scores.shape
@@ -102,7 +105,8 @@ def simulate(scheduler, scores, *, steps=None, slots=4, capacity=None, ahead=2, 
             capacity=trials if capacity is None else capacity,
             population=alike(status == Status.DIVERGED),
         )
-        advance, stop, why, copies = scheduler.decide(seen)
+        advance, stop, why, segments, copies = scheduler.decide(seen)
+        segments = min(segments, together)
         if copies is not None:
             check_copies(copies, seen, status)
             status[copies.children] = Status.RUNNING
@@ -122,18 +126,21 @@ def simulate(scheduler, scores, *, steps=None, slots=4, capacity=None, ahead=2, 
         status[stop] = Status.STOPPED
         reasons |= dict(zip(stop.tolist(), why, strict=True))
         if len(advance):
-            done[advance] += 1
+            done[advance] += segments
+            assert (done <= evaluations).all()
             advanced.append(advance.tolist())
-            flight.append(advance)
+            flight.append((advance, segments))
             between = (done > 0) & (done < evaluations) & (status == Status.RUNNING)
             standing = max(standing, np.count_nonzero(between))
         if flight and (len(flight) == ahead or not len(advance)):
-            landed = flight.popleft()
-            collected[landed] += 1
-            lost = landed[np.isposinf(scores[landed, collected[landed] - 1])]
-            status[lost] = Status.DIVERGED
-            whole = landed[collected[landed] == evaluations]
-            status[whole[status[whole] == Status.RUNNING]] = Status.DONE
+            called, segments = flight.popleft()
+            for _ in range(segments):
+                done[called[status[called] == Status.DIVERGED]] -= 1  # they were handed out late
+                landed = called[status[called] == Status.RUNNING]
+                collected[landed] += 1
+                lost = landed[np.isposinf(scores[landed, collected[landed] - 1])]
+                status[lost] = Status.DIVERGED
+                status[np.setdiff1d(landed[collected[landed] == evaluations], lost)] = Status.DONE
         elif not len(advance) and not len(stop):
             break
     else:
