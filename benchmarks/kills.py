@@ -30,6 +30,7 @@ RULES: dict[str, Any] = {
     "none": (),
     "halving": gdjax.successive_halving(eta=2),
     "asha": gdjax.asha(eta=2),
+    "population_based_training": gdjax.population_based_training(10),
 }
 TRIALS, QUICK_TRIALS = 100, 10  # of each family
 STEPS, SEGMENT, SEEDS, WIDTH = 200, 2, 2, 8
@@ -152,6 +153,8 @@ def measured(result: gdjax.SweepResult) -> dict[str, np.ndarray]:
     """All arrays of a result."""
     names = "status", "diverged_at", "reason", "width"
     own = {name: getattr(result, name) for name in names}
+    if result.copied is not None:
+        own |= result.copied.arrays()
     return own | result.traces | result.evaluations
 
 
@@ -160,9 +163,22 @@ def reruns_equal(result: gdjax.SweepResult) -> int:
     equal = 0
     for trial in np.flatnonzero(result.width.any(axis=1)).tolist():
         again = result.rerun(trial)
-        before = {k: v[trial] for k, v in (result.traces | result.evaluations).items()}
-        equal += same(again.traces | again.evaluations, before)
+        equal += same(again.traces | again.evaluations, along_lineage(result, trial))
     return equal
+
+
+def along_lineage(result: gdjax.SweepResult, trial: int) -> dict[str, np.ndarray]:
+    """What was measured on the way to a trial's last state, wherever it was made."""
+    measured = result.traces | result.evaluations
+    found = {name: np.full_like(values[trial], np.nan) for name, values in measured.items()}
+    for i, past in enumerate(result.lineage(trial)):
+        for kind, part in (
+            (result.traces, slice(past.begin, past.end)),
+            (result.evaluations, slice(i, i + 1)),
+        ):
+            for name, values in kind.items():
+                found[name][:, part] = values[past.trial, :, part]
+    return found
 
 
 def row(rule: str, kills: int, trials: int, folder: pathlib.Path) -> harness.Row:

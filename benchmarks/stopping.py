@@ -23,6 +23,7 @@ RULES: dict[str, Any] = {
     "successive_halving": gdjax.successive_halving(eta=4),
     "asha": gdjax.asha(eta=4),
     "hyperband": gdjax.hyperband(eta=4),
+    "population_based_training": gdjax.population_based_training(100),
     "median_stopping": gdjax.median_stopping(grace_steps=100),
 }
 

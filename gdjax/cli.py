@@ -112,9 +112,10 @@ def run_sweep(
       seeds: Runs of each setting.
       steps: Updates in a run.
       key: Seed of the whole sweep.
-      stopping: Rules that end trials early, commas between them: successive_halving, hyperband,
-        asha, median_stopping, plateau, target, budget; numbers behind a colon, such as
-        successive_halving:eta=3 or plateau:patience=100:min_delta=0.01.
+      stopping: Rules that end trials early, or copy them, commas between them: successive_halving,
+        hyperband, asha, population_based_training, median_stopping, plateau, target, budget;
+        numbers behind a colon, such as successive_halving:eta=3 or
+        population_based_training:interval_steps=100.
       width: Runs that one program trains side by side; "measured": the fastest that is found by
         trying. A default for the device, if not given.
       devices: Parts into which JAX divides the CPU, for trials side by side. Its cores, if not

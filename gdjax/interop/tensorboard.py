@@ -1,5 +1,6 @@
 """Event files that TensorBoard reads: scalars, and the settings for its HParams plugin."""
 
+import importlib
 import pathlib
 import time
 from collections.abc import Iterable, Mapping, Sequence
@@ -57,7 +58,11 @@ def write(directory: pathlib.Path, runs: Iterable[Run]) -> None:
 
 
 def _events(run: Run, now: float) -> Iterable[Any]:
-    from tensorboardX.proto import api_pb2, event_pb2, plugin_hparams_pb2, summary_pb2
+    # What protobuf makes at run time, of which type checkers see nothing.
+    api_pb2, event_pb2, plugin_hparams_pb2, summary_pb2 = (
+        importlib.import_module(f"tensorboardX.proto.{name}_pb2")
+        for name in ("api", "event", "plugin_hparams", "summary")
+    )
 
     def of_plugin(**content: Any) -> Any:
         """An event that only the HParams plugin reads."""

@@ -5,7 +5,9 @@ from gdjax.sweep.distributions import Choice, Integer, LogUniform, Uniform
 from gdjax.sweep.engine import reconnect, sweep
 from gdjax.sweep.ensembles import Top
 from gdjax.sweep.halving import hyperband, successive_halving
+from gdjax.sweep.lineage import Ancestor
 from gdjax.sweep.lines import log_lines
+from gdjax.sweep.pbt import population_based_training
 from gdjax.sweep.ranking import Best, Ranks
 from gdjax.sweep.results import Rerun, SweepResult
 from gdjax.sweep.snapshots import BestSoFar, Snapshot
@@ -15,6 +17,7 @@ from gdjax.sweep.stoppers import budget, median_stopping, plateau, target
 from gdjax.sweep.table import Status
 
 __all__ = [
+    "Ancestor",
     "Best",
     "BestSoFar",
     "Choice",
@@ -35,6 +38,7 @@ __all__ = [
     "log_lines",
     "median_stopping",
     "plateau",
+    "population_based_training",
     "reconnect",
     "successive_halving",
     "sweep",

@@ -24,6 +24,7 @@ from gdjax.sweep.arguments import choose, number
 from gdjax.sweep.callbacks import Callback, listeners
 from gdjax.sweep.families import Factory
 from gdjax.sweep.keeper import CHECKPOINTS
+from gdjax.sweep.pbt import PopulationBasedTraining
 from gdjax.sweep.population import Device
 from gdjax.sweep.results import RESERVED, RESULTS_FILE, SweepResult
 from gdjax.sweep.rules import Rule, gather
@@ -125,6 +126,8 @@ def sweep(
         lowest = {name: d.quantile(np.zeros(1)).item() for name, d in space.dimensions.items()}
         task, makers = families.makers(task, families.by_name(optimizer), lowest)
         drawn = families.draw(makers, space, method, trials, key)
+    if isinstance(rules.scheduler, PopulationBasedTraining):
+        rules.scheduler.check(space.dimensions)
     _check_names(space.dimensions, task.check())
     for package in ("xarray", "h5netcdf"):
         if directory is not None and importlib.util.find_spec(package) is None:

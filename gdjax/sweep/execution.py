@@ -2,7 +2,7 @@
 
 import contextlib
 import functools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 import jax
@@ -10,7 +10,7 @@ import numpy as np
 from jax.sharding import Mesh
 
 from gdjax.errors import InvalidType, telling
-from gdjax.sweep import population
+from gdjax.sweep import families, population
 from gdjax.sweep.families import Family
 from gdjax.sweep.packing import Job, Shape
 from gdjax.sweep.population import Chunks, Segments, Weights
@@ -173,6 +173,7 @@ class Executor:
     def __init__(self, kind: Kind, programs: list[Program], waiting: Callable[[], np.ndarray]):
         self.kind, self.programs = kind, programs
         self.store = Store(kind.run, kind.family.trials, kind.plan.seeds)
+        self._individuals = kind.family.individuals
         self._plan, self._waiting = kind.plan, waiting
         self._aloft: list[Flight] = []
 
@@ -206,7 +207,7 @@ class Executor:
         else:
             for flight in [f for f in self._aloft if np.isin(f.job.trials, job.trials).any()]:
                 self._land(flight)
-            individuals = jax.tree.map(lambda x: x[job.trials], self.kind.family.individuals)
+            individuals = jax.tree.map(lambda x: x[job.trials], self._individuals)
             weights = self.store.take(job.trials, job.seed[:, None])
             spread = population.over_chunks(self._plan.mesh)
             individuals, weights = jax.device_put((individuals, weights), spread)
@@ -234,6 +235,18 @@ class Executor:
         """Bring all states that are still wanted to the store."""
         for flight in list(self._aloft):
             self._land(flight)
+
+    def copy(self, children: np.ndarray, parents: np.ndarray) -> None:
+        """Let trials go on from the states that others have now, ``int[n]`` each."""
+        self.land()
+        self.store.copy(children, parents)
+
+    def equip(self, settings: Mapping[str, np.ndarray]) -> None:
+        """Go on with other settings, ``[trial of the family]`` by name.
+
+        They may differ from those before only where :meth:`copy` has just been.
+        """
+        self._individuals = families.remake(self.kind.family, settings)
 
     def params(self, trial: int) -> Any:
         """Parameters of a trial whose state is on the devices, ``[seed, ...]``."""

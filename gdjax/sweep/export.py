@@ -9,7 +9,7 @@ import numpy as np
 
 from gdjax.errors import InvalidValue, MissingExtra
 from gdjax.interop import tensorboard
-from gdjax.sweep import checkpoint
+from gdjax.sweep import checkpoint, lineage
 from gdjax.sweep.measurements import Measurements
 from gdjax.sweep.table import Status
 
@@ -28,6 +28,8 @@ def xarray_of(measured: Measurements) -> Any:
     variables["diverged_at"] = (runs, measured.diverged_at, {"units": "step", "none": -1})
     variables["reason"] = (runs, measured.reason.astype(object))
     variables["lost"] = ("trial", measured.lost.astype(np.int8))
+    if measured.copied is not None:
+        variables |= lineage.variables(measured.copied)
     variables["width"] = (("trial", "evaluation_step"), measured.width, {"units": "runs"})
     steps = np.arange(measured.attributes["steps"])
     units = {"units": "updates before the measurement"}
@@ -54,6 +56,8 @@ def pandas_of(measured: Measurements) -> Any:
     columns["status"] = [Status(code).name.lower() for code in measured.status.ravel()]
     columns["diverged_at"] = measured.diverged_at.ravel()
     columns["reason"] = measured.reason.ravel()
+    if measured.copied is not None:
+        columns |= lineage.counts(measured.copied)
     return pandas.DataFrame(columns)
 
 
@@ -131,17 +135,19 @@ def read_netcdf(path: pathlib.Path) -> dict[str, Any]:
     def along(dimension: str) -> dict[str, np.ndarray]:
         return {str(k): v.values for k, v in data.items() if dimension in v.dims}
 
+    others = {"width", *lineage.RESERVED}
     return {
         "family": data["family"].values.astype(str),
         "settings": {name: data[name].values for name in names},
         "traces": along("step"),
-        "evaluations": {k: v for k, v in along("evaluation_step").items() if k != "width"},
+        "evaluations": {k: v for k, v in along("evaluation_step").items() if k not in others},
         "evaluation_steps": data["evaluation_step"].values,
         "status": data["status"].values,
         "diverged_at": data["diverged_at"].values,
         "reason": data["reason"].values.astype(str),
         "width": data["width"].values,
         "lost": data["lost"].values.astype(bool),
+        "copied": lineage.from_variables(data),
         "attributes": attributes,
     }
 

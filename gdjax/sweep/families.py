@@ -5,7 +5,8 @@ dimensions of the space.
 """
 
 import inspect
-from collections.abc import Callable, Mapping
+import warnings
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -15,6 +16,7 @@ import numpy as np
 from gdjax import inspection
 from gdjax.errors import InvalidType, InvalidValue, shown
 from gdjax.sweep import task_numbers
+from gdjax.sweep.distributions import Distribution
 from gdjax.sweep.population import Individual
 from gdjax.sweep.space import Method, Space
 from gdjax.task import Task
@@ -56,6 +58,8 @@ class Family(NamedTuple):
     name: str
     settings: dict[str, np.ndarray]  # [trial of this family]
     individuals: Individual  # leaves [trial of this family, ...]
+    maker: Maker
+    dimensions: Mapping[str, Distribution]  # what the settings were drawn from
 
     @property
     def trials(self) -> int:
@@ -125,7 +129,8 @@ def draw(
                 f"family {name!r} needs {', '.join(missing) or 'a dimension of the space'}; add "
                 "it to the space, or give it a value in the factory"
             )
-        families.append(make(name, maker, own.draw(method, trials, seed)))
+        settings = own.draw(method, trials, seed)
+        families.append(make(name, maker, settings)._replace(dimensions=own.dimensions))
     return families
 
 
@@ -139,8 +144,8 @@ def make(name: str, maker: Maker, settings: dict[str, np.ndarray]) -> Family:
       InvalidType: the factory makes something else, or structure that depends on a value.
       InvalidValue: a setting outside its hyperparameter's range.
     """
-    for row in zip(*(values.tolist() for values in settings.values()), strict=True):
-        optimizer = maker(**dict(zip(settings, row, strict=True)))
+    for row in _rows(settings):
+        optimizer = maker(**row)
         if not isinstance(optimizer, GradientTransformation):
             raise InvalidType(
                 f"family {shown(name)} must return one of gdjax's optimizers, whose "
@@ -159,7 +164,57 @@ def make(name: str, maker: Maker, settings: dict[str, np.ndarray]) -> Family:
             "jax.numpy, not with math, numpy, float() or int(), and leave what is not a number to "
             f"families of their own ({str(error).splitlines()[0]})"
         ) from None
-    return Family(name, settings, individuals)
+    return Family(name, settings, individuals, maker, {})
+
+
+def remake(family: Family, settings: Mapping[str, np.ndarray]) -> Individual:
+    """The individuals of a family with other ``settings``, those of all its trials.
+
+    All together, because the bits of what a factory computes may depend on how many they are.
+    """
+    own = {name: settings[name].astype(old.dtype) for name, old in family.settings.items()}
+    return _stack(family.maker, own)
+
+
+def accepted(
+    family: Family, settings: Mapping[str, np.ndarray], known: Mapping[str, np.ndarray]
+) -> dict[str, np.ndarray]:  # [n] by name
+    """``settings``, in whose place stand the ``known`` ones where the factory refuses them.
+
+    Each was drawn inside of its range, so a factory refuses only what does not go together. That
+    ends no sweep: a warning tells it.
+    """
+    taken = {name: np.array(values) for name, values in settings.items()}
+    own = {name: settings[name].astype(old.dtype) for name, old in family.settings.items()}
+    for i, row in enumerate(_rows(own)):
+        try:
+            family.maker(**row)
+            family.maker.numbers({name: values[i : i + 1] for name, values in own.items()})
+        except Exception as error:  # whatever a user's function raises
+            for name, values in taken.items():
+                values[i] = known[name][i]
+            warnings.warn(
+                f"family {family.name!r} refuses {row}, which population-based training would go "
+                f"on with; it goes on with what that was made from ({error})",
+                stacklevel=2,
+            )
+    return taken
+
+
+def columns(drawn: Sequence[Family]) -> dict[str, np.ndarray]:
+    """Each hyperparameter in all trials of a sweep, ``[trial]``; NaN where a family has none."""
+    names = dict.fromkeys(name for family in drawn for name in family.settings)
+
+    def column(family: Family, name: str) -> np.ndarray:
+        return family.settings.get(name, np.full(family.trials, np.nan))
+
+    return {name: np.concatenate([column(family, name) for family in drawn]) for name in names}
+
+
+def _rows(settings: Mapping[str, np.ndarray]) -> list[dict[str, Any]]:
+    """Each trial's settings, in Python's own numbers."""
+    rows = zip(*(values.tolist() for values in settings.values()), strict=True)
+    return [dict(zip(settings, row, strict=True)) for row in rows]
 
 
 def _stack(maker: Maker, settings: Mapping[str, np.ndarray]) -> Individual:

@@ -113,6 +113,8 @@ class Keeper:
                 for i, leaf in enumerate(store.leaves)
             ]
             store.restore(trials, leaves)
+            if ledger.settings:
+                part.equip(ledger.settings)
         return meta["seconds"]
 
 

@@ -6,9 +6,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from gdjax.sweep import lineage
 from gdjax.sweep.packing import Job
 from gdjax.sweep.population import Segments
-from gdjax.sweep.table import Spent, Status, Table
+from gdjax.sweep.table import Copies, Population, Spent, Status, Table
 from gdjax.task import Task
 
 _KEPT = ("status", "diverged_at", "measured", "width", "scores", "lost")
@@ -22,9 +23,17 @@ class Ledger:
       seeds: runs of each.
       steps: updates made at each evaluation, ``int[evaluation]``.
       task: says what is measured, and which is better.
+      population: of the trials at the start, where they may copy others.
     """
 
-    def __init__(self, trials: int, seeds: int, steps: np.ndarray, task: Task):
+    def __init__(
+        self,
+        trials: int,
+        seeds: int,
+        steps: np.ndarray,
+        task: Task,
+        population: Population | None = None,
+    ):
         runs = (trials, seeds)
         self.steps, self._objective = steps, task.objective
         self._sign = -1 if task.mode == "max" else 1
@@ -44,6 +53,9 @@ class Ledger:
         self.width = np.zeros((trials, len(steps)), int)  # of the program that made each segment
         self.lost = np.zeros(trials, bool)
         self.scores = np.full((trials, len(steps)), np.nan)
+        self._population, self.lineage = population, None
+        if population is not None:
+            self.lineage = lineage.start(population.settings, seeds, len(steps))
 
     @property
     def active(self) -> np.ndarray:
@@ -59,7 +71,11 @@ class Ledger:
     @property
     def run_steps(self) -> np.ndarray:
         """Updates made, summed over the runs of each trial, ``int[trial]``."""
-        return np.append(0, self.steps)[self.measured] * self.status.shape[1]
+        steps = np.append(0, self.steps)[self.measured]
+        if self.lineage is not None:  # in the place of a trial that had diverged some are missing
+            known = np.arange(len(self.steps)) < self.measured[:, None]
+            steps = (known & (self.width > 0)) @ (self.steps - self.begins)
+        return steps * self.status.shape[1]
 
     @property
     def progress(self) -> float:
@@ -73,10 +89,17 @@ class Ledger:
         """The lowest score so far; inf where there is none."""
         return float(np.fmin.reduce(self.scores, axis=None, initial=np.inf))
 
+    @property
+    def settings(self) -> dict[str, np.ndarray]:
+        """Those of each trial now, ``[trial]`` by name; empty where none ever change."""
+        return {} if self.lineage is None else self.lineage.current()
+
     def arrays(self) -> dict[str, np.ndarray]:
         """All that a file must keep, while nothing is computing."""
         own = {name: getattr(self, name) for name in _KEPT}
         own["reason"] = self.reason.astype(str)
+        if self.lineage is not None:
+            own |= self.lineage.arrays()
         own |= {f"trace/{name}": values for name, values in self.traces.items()}
         return own | {f"evaluation/{name}": values for name, values in self.evaluations.items()}
 
@@ -86,6 +109,8 @@ class Ledger:
             setattr(self, name, arrays[name])
         self.made = self.measured.copy()
         self.reason = arrays["reason"].astype(object)
+        if self.lineage is not None:
+            self.lineage.restore(arrays)
         self.traces = {name: arrays[f"trace/{name}"] for name in self.traces}
         self.evaluations = {name: arrays[f"evaluation/{name}"] for name in self.evaluations}
 
@@ -100,7 +125,14 @@ class Ledger:
             slots=slots,
             capacity=capacity,
             spent=spent,
+            population=self._current_population(),
         )
+
+    def _current_population(self) -> Population | None:
+        if self._population is None:
+            return None
+        diverged = (self.status == Status.DIVERGED).all(axis=1)
+        return self._population._replace(settings=self.settings, diverged=diverged)
 
     def stop(self, trials: np.ndarray, reasons: list[str], lost: bool = False) -> None:
         """Trials that go no further; their runs that diverged stay so.
@@ -115,6 +147,18 @@ class Ledger:
             running = self.status[trial] == Status.RUNNING
             self.status[trial, running] = Status.STOPPED
             self.reason[trial, running] = reason
+
+    def copy(self, copies: Copies) -> None:
+        """Trials that go on from others' states; who had diverged lives again."""
+        children, parents = copies.children, copies.parents
+        if not children.size:
+            return
+        (segment,) = np.unique(self.measured[parents]).tolist()
+        if self.lineage is not None:
+            self.lineage.record(copies, segment, self.diverged_at, self.reason)
+        self.status[children] = Status.RUNNING  # as are all runs of whom another copies
+        self.diverged_at[children], self.reason[children] = -1, ""
+        self.made[children] = self.measured[children] = segment
 
     def hand_out(self, trials: np.ndarray, width: int, segments: int = 1) -> None:
         """Count more segments of each trial as made, by a program of this width."""

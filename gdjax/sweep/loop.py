@@ -1,16 +1,17 @@
 """The loop of a sweep: decide on the host, advance on the devices, write down."""
 
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
 
+from gdjax.sweep import families
 from gdjax.sweep.execution import Executor, Flight
 from gdjax.sweep.ledger import Ledger
 from gdjax.sweep.packing import pack
 from gdjax.sweep.rules import Rules
-from gdjax.sweep.table import Spent, Table
+from gdjax.sweep.table import Copies, Spent, Table
 
 
 class Part(NamedTuple):
@@ -23,6 +24,15 @@ class Part(NamedTuple):
     def trials(self) -> range:
         """Their numbers in the sweep."""
         return range(self.first, self.first + self.executor.kind.family.trials)
+
+    def holds(self, trials: np.ndarray) -> np.ndarray:
+        """Which of ``trials`` are of the family, ``bool[n]``."""
+        return (trials >= self.trials.start) & (trials < self.trials.stop)
+
+    def equip(self, settings: Mapping[str, np.ndarray]) -> None:
+        """Go on with other settings, ``[trial of the sweep]`` by name."""
+        mine = slice(self.trials.start, self.trials.stop)
+        self.executor.equip({name: values[mine] for name, values in settings.items()})
 
 
 class Loop:
@@ -92,12 +102,31 @@ class Loop:
             self.ledger.stop(*stopper.stops(self._table()))
         decision = self._rules.scheduler.decide(self._table())
         self.ledger.stop(decision.stop, decision.reasons, lost=True)
+        if decision.copies is not None and decision.copies.children.size:
+            self._copy(decision.copies)
         alone = not self._rules.stoppers and not self._narrows and not self._each_segment
         return decision.advance, decision.segments if alone else 1
 
+    def _copy(self, copies: Copies) -> None:
+        self.drain()
+        for part in self.parts:
+            mine = part.holds(copies.children)
+            children, parents = copies.children[mine], copies.parents[mine]
+            if not children.size:
+                continue
+            now = self.ledger.settings
+            settings = families.accepted(
+                part.executor.kind.family,
+                {name: values[mine] for name, values in copies.settings.items()},
+                {name: values[parents] for name, values in now.items()},
+            )
+            self.ledger.copy(Copies(children, parents, settings))
+            part.executor.copy(children - part.first, parents - part.first)
+            part.equip(self.ledger.settings)
+
     def _advance(self, trials: np.ndarray, segments: int) -> None:
         for part in self.parts:
-            mine = trials[(trials >= part.trials.start) & (trials < part.trials.stop)]
+            mine = trials[part.holds(trials)]
             if not mine.size:
                 continue
             made = self.ledger.made[mine]

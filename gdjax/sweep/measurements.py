@@ -7,6 +7,7 @@ import numpy as np
 
 from gdjax.errors import InvalidValue, nearest
 from gdjax.sweep.ledger import mean_of_finite
+from gdjax.sweep.lineage import Lineage, segments_made
 from gdjax.sweep.table import Status
 
 
@@ -25,6 +26,7 @@ class Measurements:
     width: np.ndarray
     lost: np.ndarray
     attributes: dict[str, Any]
+    copied: Lineage | None = None
 
     @property
     def trials(self) -> int:
@@ -38,8 +40,8 @@ class Measurements:
 
     @property
     def segments(self) -> np.ndarray:
-        """Segments that each trial made, each with an evaluation behind it, ``int[trial]``."""
-        return np.count_nonzero(self.width, axis=1)
+        """Up to which segment each trial came, with an evaluation behind each, ``int[trial]``."""
+        return segments_made(self.width)
 
     def final(self, name: str) -> np.ndarray:
         """A metric where each trial ended, ``[trial, seed]``: NaN where a run diverged.

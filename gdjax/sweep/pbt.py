@@ -1,134 +1,32 @@
-"""Population-based training: who copies whom, and which settings the copies go on with.
+"""Population-based training: the worst trials go on from the best, with new settings.
 
-The population itself is copied by the engine; here are only the decisions, on the host.
+The engine copies the states; here are only the decisions, on the host.
 """
 
 import dataclasses
 import math
+import zlib
 from collections.abc import Iterable, Mapping
-from typing import Literal
+from typing import ClassVar
 
 import numpy as np
 
-from gdjax.errors import InvalidType, InvalidValue
+from gdjax.errors import InvalidType, InvalidValue, nearest, shown
 from gdjax.ranges import Interval
 from gdjax.sweep.arguments import choose, number, settle
-from gdjax.sweep.distributions import Choice, Distribution, Integer
-
-Exploit = Literal["truncation", "tournament"]
-Explore = Literal["perturb", "resample"]
+from gdjax.sweep.rungs import advance, may_go_on, rungs_every, segments_ahead
+from gdjax.sweep.selection import (
+    HALF,
+    PROBABILITY,
+    Exploit,
+    Explore,
+    checked_factors,
+    exploit,
+    explore,
+)
+from gdjax.sweep.table import Copies, Decision, Population, Table
 
 _COUNT = Interval(1, math.inf, integer=True)
-_POSITIVE = Interval(0, math.inf, includes_low=False)
-_HALF = Interval(0, 0.5, includes_low=False, includes_high=True)
-_PROBABILITY = Interval(0, 1, includes_high=True)
-
-
-def exploit(
-    scores: np.ndarray,
-    generator: np.random.Generator,
-    how: Exploit = "truncation",
-    fraction: float = 0.2,
-) -> np.ndarray:
-    """From whom each trial goes on: ``parents``, ``int[trial]``; ``parents[i] == i`` is itself.
-
-    ``"truncation"``: the worst ``max(1, floor(fraction * trials))`` each copy one of the best as
-    many. ``"tournament"``: each trial draws another and copies it where its score is lower. A
-    trial whose score is infinite or NaN always copies one that is neither, as long as there is
-    one, and is never copied.
-
-    Args:
-      scores: ``[trial]``, less is better; of equal ones the lower trial counts as better in a
-        truncation, and none is copied in a tournament.
-      generator: of the draws.
-      how: the paper's truncation selection or binary tournament.
-      fraction: of the trials that copy, and of those that are copied; in (0, 0.5].
-
-    Reference:
-      Jaderberg et al., Population based training of neural networks
-      (https://arxiv.org/abs/1711.09846), section 4.1.1; 0.2 as there.
-
-    >>> exploit(np.array([3.0, np.inf, 1.0, 2.0]), np.random.default_rng(0))
-    array([0, 2, 2, 3])
-    """
-    choose("exploit: how", how, Exploit.__args__)
-    fraction = number("exploit: fraction", fraction, _HALF)
-    scores = np.asarray(scores, float)
-    trials, own = len(scores), np.arange(len(scores))
-    able = scores < np.inf
-    if trials < 2 or not able.any():
-        return own
-    if how == "tournament":
-        rivals = (own + generator.integers(1, trials, trials)) % trials
-        rivals = np.where(able, rivals, generator.choice(np.flatnonzero(able), trials))
-        better = scores[rivals] < np.where(able, scores, np.inf)
-        return np.where(better, rivals, own)
-    # Rounded first, because 0.29 * 100 is less than 29.
-    count = max(1, math.floor(round(fraction * trials, 9)))
-    order = np.argsort(scores, kind="stable")
-    copies = ~able
-    copies[order[trials - count :]] = True
-    best = order[: min(count, np.count_nonzero(able))]
-    return np.where(copies, generator.choice(best, trials), own)
-
-
-def explore(
-    settings: Mapping[str, np.ndarray],
-    changed: np.ndarray,
-    distributions: Mapping[str, Distribution],
-    generator: np.random.Generator,
-    how: Explore = "perturb",
-    factors: tuple[float, ...] = (0.8, 1.2),
-    resample_probability: float = 0.25,
-) -> dict[str, np.ndarray]:
-    """Settings after mutation, ``[trial]`` by name; never outside their distribution.
-
-    ``"perturb"``: each is multiplied by one of the ``factors``. Whole numbers are rounded and move
-    by at least one; a choice moves to the next value in the order given, where the factor is
-    above 1, or to the one before. What would leave its range stays at the bound.
-    ``"resample"``: each is drawn anew from its distribution with ``resample_probability``.
-
-    Args:
-      settings: ``[trial]`` by name; where NaN, the trial has none, and gets none.
-      changed: ``bool[trial]``, whose settings mutate: those that copied another.
-      distributions: of the settings that mutate; those without one stay.
-      generator: of the draws, each hyperparameter's and each trial's its own.
-      how: the paper's perturb or resample.
-      factors: positive, all equally likely.
-      resample_probability: in [0, 1].
-
-    Reference:
-      Jaderberg et al., Population based training of neural networks
-      (https://arxiv.org/abs/1711.09846), section 4.1.1 and, for the defaults, 4.2 and A.1; 0.25 is
-      the default of Ray Tune.
-
-    >>> from gdjax.sweep.distributions import LogUniform
-    >>> explore(
-    ...     {"learning_rate": np.array([0.1, 0.9]), "decay": np.array([0.5, 0.5])},
-    ...     np.array([False, True]),
-    ...     {"learning_rate": LogUniform(1e-4, 1.0)},
-    ...     np.random.default_rng(0),
-    ...     factors=(1.2,),
-    ... )
-    {'learning_rate': array([0.1, 1. ]), 'decay': array([0.5, 0.5])}
-    """
-    choose("explore: how", how, Explore.__args__)
-    factors = _factors("explore", factors)
-    probability = number("explore: resample_probability", resample_probability, _PROBABILITY)
-    mutated = {}
-    for name, values in settings.items():
-        mutated[name] = np.array(values)
-        if name not in distributions:
-            continue
-        distribution, trials = distributions[name], len(values)
-        moves = np.asarray(changed) & ~np.isnan(values)
-        if how == "perturb":
-            new = _perturbed(values, generator.choice(factors, trials), distribution)
-        else:
-            moves &= generator.random(trials) < probability
-            new = distribution.quantile(generator.random(trials))
-        mutated[name] = np.where(moves, new, values)
-    return mutated
 
 
 def population_based_training(
@@ -142,8 +40,20 @@ def population_based_training(
 ) -> "PopulationBasedTraining":
     """All trials train at once; from time to time the worst go on from the best, with new settings.
 
+    A round is held at the first evaluation from each multiple of ``interval_steps`` on, short of
+    the end, as soon as all its scores are known. :func:`exploit` says who copies whom: only inside
+    of a family, for others have other states, and all seeds of a trial together. :func:`explore`
+    gives the copies new settings, inside of what the space says; whoever copies nobody keeps its
+    own. A trial with a run that diverged takes part as the worst, so a copy lives on in its place.
+    Who diverges after the last round stays so. What a rule beside this one has stopped takes no
+    more part. No trial is ever dropped.
+
+    :meth:`gdjax.SweepResult.lineage` tells from which trials each came, and a result's
+    ``settings`` are those of the last segment; measurements stay with the place in which they were
+    made. Rules beside this one judge a place by all that was measured in it.
+
     Args:
-      interval_steps: updates between two rounds, at least 1.
+      interval_steps: updates between two rounds, at least 1; with as many as a run has, none.
       exploit: ``"truncation"`` or ``"tournament"``: how :func:`exploit` finds who copies whom.
       fraction: of the trials that a truncation replaces, in (0, 0.5].
       explore: ``"perturb"`` or ``"resample"``: how :func:`explore` mutates what was copied.
@@ -159,6 +69,29 @@ def population_based_training(
     >>> rule = population_based_training(100, frequencies={"weight_decay": 3})
     >>> [rule.due(turn, ["learning_rate", "weight_decay"]) for turn in (1, 3)]
     [['learning_rate'], ['learning_rate', 'weight_decay']]
+
+    Trial 1 is the worst after two steps, and goes on from trial 0 with 0.8 of its learning rate.
+
+    >>> import gdjax, jax.numpy as jnp
+    >>> task = gdjax.Task(
+    ...     init=lambda key: jnp.ones(()),
+    ...     loss=lambda params, batch, key: 0.5 * params**2,
+    ...     batch=lambda key, step: None,
+    ... )
+    >>> result = gdjax.sweep(
+    ...     task,
+    ...     gdjax.sgd,
+    ...     gdjax.Space(
+    ...         {"learning_rate": gdjax.Uniform(0, 1)},
+    ...         first=[{"learning_rate": 0.5}, {"learning_rate": 0.1}],
+    ...     ),
+    ...     trials=2,
+    ...     steps=4,
+    ...     segment=2,
+    ...     stopping=population_based_training(2, factors=(0.8,)),
+    ... )
+    >>> [(ancestor.trial, ancestor.settings) for ancestor in result.lineage(1)]
+    [(0, {'learning_rate': 0.5}), (1, {'learning_rate': 0.4})]
     """
     return PopulationBasedTraining(
         interval_steps, exploit, fraction, explore, factors, resample_probability, frequencies
@@ -169,6 +102,8 @@ def population_based_training(
 class PopulationBasedTraining:
     """See ``population_based_training``."""
 
+    lags: ClassVar[bool] = True
+    copies: ClassVar[bool] = True
     interval_steps: int
     exploit: Exploit = "truncation"
     fraction: float = 0.2
@@ -183,12 +118,12 @@ class PopulationBasedTraining:
             self,
             name,
             interval_steps=_COUNT,
-            fraction=_HALF,
-            resample_probability=_PROBABILITY,
+            fraction=HALF,
+            resample_probability=PROBABILITY,
         )
         choose(f"{name}: exploit", self.exploit, Exploit.__args__)
         choose(f"{name}: explore", self.explore, Explore.__args__)
-        object.__setattr__(self, "factors", _factors(name, self.factors))
+        object.__setattr__(self, "factors", checked_factors(name, self.factors))
         if self.frequencies is not None:
             if not isinstance(self.frequencies, Mapping):
                 raise InvalidType(
@@ -206,28 +141,59 @@ class PopulationBasedTraining:
         every = self.frequencies or {}
         return [name for name in names if turn % every.get(name, 1) == 0]
 
+    def check(self, dimensions: Iterable[str]) -> None:
+        """Raise where there is a frequency of what is not in the space."""
+        known = sorted(dimensions)
+        for name in self.frequencies or {}:
+            if name not in known:
+                raise InvalidValue(
+                    f"population_based_training: frequencies has {shown(name)}, which is not in "
+                    f"the space; {nearest(str(name), known)}"
+                )
 
-def _factors(rule: str, factors: Iterable[float]) -> tuple[float, ...]:
-    if isinstance(factors, (str, Mapping)) or not isinstance(factors, Iterable):
-        raise InvalidType(f"{rule}: factors must be numbers, such as (0.8, 1.2), got {factors!r}")
-    factors = tuple(number(f"{rule}: factors", factor, _POSITIVE) for factor in factors)
-    if not factors:
-        raise InvalidValue(f"{rule}: factors must be at least one number, such as (0.8, 1.2)")
-    return factors
+    def decide(self, table: Table) -> Decision:
+        """The next segment of all; in a round, from whom each goes on."""
+        going = may_go_on(table)
+        if not going.any():
+            return advance(np.flatnonzero(going))
+        lowest = table.done[going].min()
+        here = going & (table.done == lowest)
+        rounds = rungs_every(table.steps, self.interval_steps)
+        ahead = segments_ahead(rounds, table, np.flatnonzero(here))
+        if table.population is None or lowest not in rounds:
+            return advance(np.flatnonzero(here), ahead)
+        if table.pending.any():
+            return advance(np.zeros(0, int))
+        turn = int(np.searchsorted(rounds, lowest)) + 1
+        copies = self._copies(table.population, here, table.scores[:, lowest - 1], turn)
+        on = np.union1d(np.flatnonzero(here), copies.children)
+        return Decision(on, np.zeros(0, int), [], ahead, copies)
 
-
-def _perturbed(
-    values: np.ndarray, factors: np.ndarray, distribution: Distribution
-) -> np.ndarray:  # [trial]
-    if isinstance(distribution, Choice):
-        choices = np.array(list(dict.fromkeys(distribution.values)))
-        distance = np.abs(np.asarray(values)[:, None] - choices)  # [trial, choice]
-        place = np.nan_to_num(distance, nan=np.inf).argmin(axis=1)
-        return choices[np.clip(place + np.sign(factors - 1).astype(int), 0, len(choices) - 1)]
-    moved = values * factors
-    if isinstance(distribution, Integer):
-        away = np.sign(moved - values) + (values == 0) * np.sign(factors - 1)
-        whole = np.rint(moved)
-        moved = np.where(whole == values, values + away, whole)
-    clipped = np.clip(moved, distribution.low, distribution.high)
-    return clipped.astype(values.dtype) if isinstance(distribution, Integer) else clipped
+    def _copies(
+        self, population: Population, here: np.ndarray, scores: np.ndarray, turn: int
+    ) -> Copies:
+        """Each family by itself, by draws of its own: others change nothing in it."""
+        trials = np.arange(len(here))
+        scores, parents = np.where(here, scores, np.inf), trials.copy()
+        settings = {name: np.array(values) for name, values in population.settings.items()}
+        for family, dimensions in population.dimensions.items():
+            members = np.flatnonzero((population.family == family) & (here | population.diverged))
+            # Draws go by place, so that the order of trials changes nothing.
+            members = members[np.argsort(scores[members], kind="stable")]
+            generator = np.random.default_rng([population.key, turn, zlib.crc32(family.encode())])
+            chosen = exploit(scores[members], generator, self.exploit, self.fraction)
+            mutated = explore(
+                {name: population.settings[name][members[chosen]] for name in dimensions},
+                chosen != np.arange(len(members)),
+                {name: dimensions[name] for name in self.due(turn, dimensions)},
+                generator,
+                self.explore,
+                self.factors,
+                self.resample_probability,
+            )
+            parents[members] = members[chosen]
+            for name, values in mutated.items():
+                settings[name][members] = values
+        children = np.flatnonzero(parents != trials)
+        new = {name: values[children] for name, values in settings.items()}
+        return Copies(children, parents[children], new)

@@ -11,8 +11,9 @@ import jax.numpy as jnp
 import numpy as np
 
 from gdjax.errors import InvalidType, InvalidValue, shown
-from gdjax.sweep import ensembles, export, ranking
+from gdjax.sweep import ensembles, export, lineage, ranking
 from gdjax.sweep.ensembles import Top
+from gdjax.sweep.lineage import Ancestor
 from gdjax.sweep.measurements import Measurements
 from gdjax.sweep.ranking import Best, Ranks
 
@@ -29,6 +30,7 @@ RESERVED = frozenset(
         "reason",
         "width",
         "lost",
+        *lineage.RESERVED,
     )
 )
 """Names in every result, which no hyperparameter and no metric may have."""
@@ -50,7 +52,8 @@ class SweepResult(Measurements):
 
     Args:
       family: name of each trial's family, ``[trial]``.
-      settings: each hyperparameter, ``[trial]``; NaN where a family does not have it.
+      settings: each hyperparameter, ``[trial]``; NaN where a family does not have it. Where they
+        changed on the way, those of the last segment.
       traces: the training loss and the loss's metrics, ``[trial, seed, step]``.
       evaluations: the task's metrics after each segment, ``[trial, seed, evaluation]``.
       evaluation_steps: updates made before each evaluation, ``[evaluation]``.
@@ -62,13 +65,12 @@ class SweepResult(Measurements):
       lost: whether a scheduler stopped the trial because others did better, ``[trial]``.
       attributes: how it was made: objective, mode, steps, segment, key, rules, versions, device,
         ``compile_seconds`` and ``run_seconds``.
-      again: runs trials again, given their widths; None where the result was loaded without its
-        task.
+      copied: who went on from whom, where trials copied others (population-based training).
+      again: runs trials again, given ``width`` and ``copied``; None where the result was loaded
+        without its task.
     """
 
-    again: Callable[[np.ndarray, np.ndarray], list[Rerun]] | None = dataclasses.field(
-        default=None, repr=False
-    )
+    again: Callable[..., list[Rerun]] | None = dataclasses.field(default=None, repr=False)
 
     def ranking(
         self, by: str | None = None, mode: Literal["min", "max"] | None = None
@@ -112,15 +114,22 @@ class SweepResult(Measurements):
         """
         return ranking.rank(self, by, mode)
 
+    def lineage(self, trial: int) -> list[Ancestor]:
+        """The segments that led to a trial's last state, the first one first."""
+        self._check_trial(trial)
+        made, steps = int(self.segments[trial]), self.evaluation_steps
+        return lineage.ancestors(self.copied, self.settings, steps, trial, made)
+
     def rerun(self, trial: int) -> Rerun:
         """Run one trial again, all its seeds, bit for bit as in the sweep.
+
+        One that copied others goes along its :meth:`lineage`, and has the traces of that.
 
         Raises:
           InvalidValue: there is no such trial, it never started, or the result was loaded without
             its task.
         """
-        if not 0 <= trial < self.trials:
-            raise InvalidValue(f"there is no trial {trial}; they are 0 to {self.trials - 1}")
+        self._check_trial(trial)
         if not self.width[trial].any():
             raise InvalidValue(
                 f"trial {trial} was stopped before its first segment ({self.reason[trial, 0]})"
@@ -257,7 +266,11 @@ class SweepResult(Measurements):
                 "this result was loaded without its task; give it back: "
                 "gdjax.reconnect(result, task, optimizer).rerun(...)"
             )
-        return self.again(trials, self.width[trials])
+        return self.again(trials, self.width, self.copied)
+
+    def _check_trial(self, trial: int) -> None:
+        if not 0 <= trial < self.trials:
+            raise InvalidValue(f"there is no trial {trial}; they are 0 to {self.trials - 1}")
 
 
 def _callable(name: str, value: Any) -> None:

@@ -25,6 +25,11 @@ class Rules(NamedTuple):
         return bool(self.stoppers) or not getattr(self.scheduler, "lags", False)
 
     @property
+    def copies(self) -> bool:
+        """Whether trials may go on from others' states."""
+        return getattr(self.scheduler, "copies", False)
+
+    @property
     def count_flops(self) -> bool:
         """Whether any of them asks for the operations spent."""
         return any(isinstance(s, Budget) and s.flops is not None for s in self.stoppers)

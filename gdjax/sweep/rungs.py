@@ -28,6 +28,17 @@ def rungs_at(steps: np.ndarray, parts: list[int]) -> np.ndarray:
     return rungs[rungs < len(steps)]
 
 
+def rungs_every(steps: np.ndarray, interval_steps: int) -> np.ndarray:
+    """Segments made at the first evaluation from each multiple on, short of the end.
+
+    >>> rungs_every(np.array([30, 60, 90, 120, 150]), 50)
+    array([2, 4])
+    """
+    passed = steps // interval_steps
+    rungs = np.flatnonzero(np.diff(passed, prepend=0)) + 1
+    return rungs[rungs < len(steps)]
+
+
 def may_go_on(table: Table) -> np.ndarray:
     """Whether each trial has a segment left to make, ``bool[trial]``."""
     return table.active & (table.done < len(table.steps))

@@ -16,7 +16,7 @@ import jax
 import numpy as np
 
 from gdjax.errors import InvalidValue
-from gdjax.sweep import checkpoint, signals
+from gdjax.sweep import checkpoint, families, signals
 from gdjax.sweep.callbacks import Audience, Callback
 from gdjax.sweep.families import Family
 from gdjax.sweep.keeper import Keeper, clear, differences, stored_identity
@@ -43,7 +43,7 @@ def run(
       KeyboardInterrupt: there is a keeper, and Ctrl-C or SIGTERM came; everything is saved.
     """
     began = time.perf_counter()
-    ledger = sweep.ledger()
+    ledger = sweep.ledger(rules.copies)
     parts = sweep.parts(ledger)
     before = keeper.load(ledger, parts) if keeper is not None and keeper.holds_any else 0.0
 
@@ -117,11 +117,10 @@ def idle_cores(devices: Sequence[Device], cores: int, seconds: float) -> str:
 def results(sweep: Sweep, rules: Rules, ledger: Ledger, times: dict[str, float]) -> SweepResult:
     """What the ledger holds, as a user gets it."""
     task, drawn = sweep.plan.task, sweep.drawn
-    names = dict.fromkeys(name for family in drawn for name in family.settings)
     options = {name: getattr(sweep.options, name) for name in ("steps", "segment", "key")}
     return SweepResult(
         family=np.repeat([f.name for f in drawn], [f.trials for f in drawn]),
-        settings={name: np.concatenate([_column(f, name) for f in drawn]) for name in names},
+        settings=ledger.settings or families.columns(drawn),
         traces=ledger.traces,
         evaluations=ledger.evaluations,
         evaluation_steps=ledger.steps,
@@ -130,6 +129,7 @@ def results(sweep: Sweep, rules: Rules, ledger: Ledger, times: dict[str, float])
         reason=ledger.reason.astype(str),
         width=ledger.width,
         lost=ledger.lost,
+        copied=ledger.lineage,
         attributes={
             "objective": task.objective,
             "mode": task.mode,
@@ -204,6 +204,8 @@ def identity(sweep: Sweep, rules: Rules) -> dict[str, str]:
     for kind, programs in zip(sweep.kinds, sweep.programs, strict=True):
         name = kind.family.name
         same[f"hyperparameters of {name}"] = _digest(kind.family.individuals)
+        if rules.copies:  # new settings come from it
+            same[f"space of {name}"] = _digest(repr(kind.family.dimensions))
         same[_WIDTH_OF + name] = str(programs[0].shape.width)
         same[f"code of the task or of {name}"] = _digest(kind.code())
     return same
@@ -231,8 +233,3 @@ def _digest(tree: Any) -> str:
     for leaf in jax.tree.leaves(tree):
         sha.update(leaf.encode() if isinstance(leaf, str) else to_host(leaf).tobytes())
     return sha.hexdigest()[:10]
-
-
-def _column(family: Family, name: str) -> np.ndarray:
-    """A hyperparameter's value in each trial of a family, NaN where the family has none."""
-    return family.settings.get(name, np.full(family.trials, np.nan))

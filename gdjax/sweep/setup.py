@@ -1,21 +1,23 @@
 """A sweep that is ready to run: programs, rules, tables; and trials of it again."""
 
 import functools
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, Literal, NamedTuple
 
 import jax
 import numpy as np
 
-from gdjax.sweep import population
+from gdjax.sweep import families, population
 from gdjax.sweep.execution import Executor, Kind, Plan, Program
 from gdjax.sweep.families import Family
 from gdjax.sweep.ledger import Ledger
+from gdjax.sweep.lineage import Lineage, segments_made
 from gdjax.sweep.loop import Part
 from gdjax.sweep.measuring import Timed, fastest
-from gdjax.sweep.packing import pack
+from gdjax.sweep.packing import Job, pack
 from gdjax.sweep.population import Device
 from gdjax.sweep.results import Rerun
+from gdjax.sweep.table import Copies, Population
 from gdjax.sweep.width import check_memory, shapes
 from gdjax.task import Task
 
@@ -85,10 +87,18 @@ class Sweep:
         for programs in self.programs:
             programs[0].compiled  # noqa: B018
 
-    def ledger(self) -> Ledger:
-        """An empty one."""
+    def ledger(self, copies: bool = False) -> Ledger:
+        """An empty one, of trials that may copy others or not."""
         trials = sum(family.trials for family in self.drawn)
-        return Ledger(trials, self.options.seeds, self.plan.steps, self.plan.task)
+        population = Population(
+            family=np.repeat([f.name for f in self.drawn], [f.trials for f in self.drawn]),
+            settings=families.columns(self.drawn),
+            dimensions={family.name: dict(family.dimensions) for family in self.drawn},
+            diverged=np.zeros(trials, bool),
+            key=self.options.key,
+        )
+        plan = self.plan
+        return Ledger(trials, plan.seeds, plan.steps, plan.task, population if copies else None)
 
     def parts(self, ledger: Ledger) -> list[Part]:
         """All families, ready to be advanced; states are kept as long as ``ledger`` wants them."""
@@ -100,49 +110,77 @@ class Sweep:
             first = mine.stop
         return parts
 
-    def rerun(self, trials: np.ndarray, widths: np.ndarray) -> list[Rerun]:
-        """Trials again, each segment in the program that made it.
+    def rerun(
+        self, trials: np.ndarray, widths: np.ndarray, lineage: Lineage | None = None
+    ) -> list[Rerun]:
+        """Trials again, each segment in the program that made it, from their first ancestors on.
 
         Those of one family that the same programs made run side by side.
 
         Args:
           trials: their numbers in the sweep, ``int[n]``.
-          widths: of the programs, ``int[n, evaluation]``, 0 for segments that were not made.
+          widths: of the programs, ``int[trial, evaluation]``, 0 for segments that were not made.
+          lineage: of the sweep, where trials copied others.
         """
-        ledger = self.ledger()
+        ledger, made = self.ledger(), segments_made(widths).tolist()
+        paths = {
+            trial: [trial] * made[trial] if lineage is None else lineage.places(trial, made[trial])
+            for trial in trials.tolist()
+        }
         params: dict[int, Any] = {}
         for part in self.parts(ledger):
-            mine = np.isin(trials, part.trials)
-            for row in np.unique(widths[mine], axis=0):
-                same = trials[mine & (widths == row).all(axis=1)]
-                params |= self._rerun(part, same, row[row > 0], ledger)
-        return [
-            Rerun(
-                params[trial],
-                {name: values[trial] for name, values in ledger.traces.items()},
-                {name: values[trial] for name, values in ledger.evaluations.items()},
-            )
-            for trial in trials.tolist()
-        ]
+            mine = [paths[trial] for trial in trials[part.holds(trials)].tolist()]
+            for segment in range(max(map(len, mine), default=0)):
+                places = np.unique([path[segment] for path in mine if len(path) > segment])
+                if lineage is not None:
+                    _go_on(part, ledger, lineage, segment, places)
+                for width in np.unique(widths[places, segment]).tolist():
+                    same = places[widths[places, segment] == width]
+                    for job in self._make(part, ledger, same, segment, width):
+                        here = np.unique(job.trials[job.real])
+                        ends = [i for i in here.tolist() if made[i + part.first] == segment + 1]
+                        params |= {i + part.first: part.executor.params(i) for i in ends}
+        return [self._told(path, params[trial], ledger) for trial, path in paths.items()]
 
-    def _rerun(
-        self, part: Part, trials: np.ndarray, widths: np.ndarray, ledger: Ledger
-    ) -> dict[int, Any]:
-        """Parameters at the end by trial; what is measured goes into the ledger."""
-        params = {}
-        for segment, width in enumerate(widths.tolist()):
-            program = part.executor.program(width)
-            now = np.full(len(trials), segment)
-            for job in pack(trials - part.first, now, self.options.seeds, program.shape):
-                flight = part.executor.dispatch(job, program)
-                here = np.unique(job.trials[job.real])
-                ledger.hand_out(here + part.first, width)
-                ledger.collect(job, job.trials + part.first, flight.measured)
-                if segment + 1 == len(widths):
-                    params |= {i + part.first: part.executor.params(i) for i in here.tolist()}
-        return params
+    def _make(
+        self, part: Part, ledger: Ledger, trials: np.ndarray, segment: int, width: int
+    ) -> Iterator[Job]:
+        """Make a segment of some trials of a family; yields while a job's states are at hand."""
+        program, now = part.executor.program(width), np.full(len(trials), segment)
+        for job in pack(trials - part.first, now, self.options.seeds, program.shape):
+            flight = part.executor.dispatch(job, program)
+            ledger.hand_out(np.unique(job.trials[job.real]) + part.first, width)
+            ledger.collect(job, job.trials + part.first, flight.measured)
+            yield job
+
+    def _told(self, path: list[int], params: Any, ledger: Ledger) -> Rerun:
+        """What was measured along the places in which a trial's segments were made."""
+        rest = len(self.plan.steps) - len(path)
+        at_evaluation = np.array(path + path[-1:] * rest)
+        at_step = np.repeat(at_evaluation, self.plan.lengths)
+        return Rerun(
+            params,
+            {name: _along(at_step, values) for name, values in ledger.traces.items()},
+            {name: _along(at_evaluation, values) for name, values in ledger.evaluations.items()},
+        )
 
     def _make_programs(self, kind: Kind, width: int | None) -> list[Program]:
         trials, seeds = kind.family.trials, self.options.seeds
         chosen = shapes(width, trials, seeds, self.devices, kind.run_bytes)
         return [Program(kind, shape) for shape in chosen]
+
+
+def _go_on(part: Part, ledger: Ledger, lineage: Lineage, segment: int, trials: np.ndarray) -> None:
+    """What happened to some trials before a segment: copies of others, and new settings."""
+    parents = lineage.parent[trials, segment]
+    moved = parents != trials
+    if moved.any():
+        children, parents = trials[moved], parents[moved]
+        ledger.copy(Copies(children, parents, {}))
+        part.executor.copy(children - part.first, parents - part.first)
+    part.equip({name: values[:, segment] for name, values in lineage.settings.items()})
+
+
+def _along(path: np.ndarray, values: np.ndarray) -> np.ndarray:  # [seed, n]
+    """Of ``values``, ``[trial, seed, n]``, at each place what stands in that trial's row."""
+    return values[path, :, np.arange(len(path))].T

@@ -8,11 +8,21 @@ from gdjax.errors import GdjaxError, InvalidValue, nearest, shown
 from gdjax.sweep.asha import asha
 from gdjax.sweep.distributions import Integer, LogUniform, Uniform
 from gdjax.sweep.halving import hyperband, successive_halving
+from gdjax.sweep.pbt import population_based_training
 from gdjax.sweep.stoppers import budget, median_stopping, plateau, target
 
 RULES: dict[str, Any] = {
     rule.__name__: rule
-    for rule in (successive_halving, hyperband, asha, median_stopping, plateau, target, budget)
+    for rule in (
+        successive_halving,
+        hyperband,
+        asha,
+        population_based_training,
+        median_stopping,
+        plateau,
+        target,
+        budget,
+    )
 }
 
 
@@ -41,10 +51,12 @@ def parse(name: str, spec: str) -> Any:
 
 
 def parse_rules(spec: str) -> list[Any]:
-    """Rules of a sweep by name, with numbers behind colons, commas between them.
+    """Rules of a sweep by name, with numbers or words behind colons, commas between them.
 
     >>> parse_rules("successive_halving:eta=3,target:value=0.1")
     [SuccessiveHalving(eta=3, min_steps=None), Target(value=0.1, all_trials=False)]
+    >>> parse_rules("population_based_training:interval_steps=100:exploit=tournament")[0].exploit
+    'tournament'
     """
     rules = []
     for word in filter(None, spec.split(",")):
@@ -52,7 +64,7 @@ def parse_rules(spec: str) -> list[Any]:
         if name not in RULES:
             raise InvalidValue(f"no rule {shown(name)}: {nearest(name, RULES)}")
         try:
-            given = {k: json.loads(v) for k, _, v in (pair.partition("=") for pair in numbers)}
+            given = {k: _read(v) for k, _, v in (pair.partition("=") for pair in numbers)}
             rules.append(RULES[name](**given))
         except (ValueError, TypeError) as error:
             if isinstance(error, GdjaxError):
@@ -63,3 +75,13 @@ def parse_rules(spec: str) -> list[Any]:
                 "successive_halving:eta=3:min_steps=50"
             ) from None
     return rules
+
+
+def _read(value: str) -> Any:
+    """A number, ``true`` or ``false``, or else a word."""
+    try:
+        return json.loads(value)
+    except ValueError:
+        if not value.isidentifier():
+            raise
+        return value

@@ -24,9 +24,7 @@ class Store:
 
     def put(self, trials: np.ndarray, seed: np.ndarray, weights: Any) -> None:
         """Keep runs: ``trials`` and ``seed`` are ``int[n]``, leaves ``[n, ...]``."""
-        new = np.unique(trials[self._row[trials] < 0])
-        self._grow(len(new) - len(self._free))
-        self._row[new] = [self._free.pop() for _ in new]
+        self._make_rows(trials)
         for kept, leaf in zip(self.leaves, _leaves(weights), strict=True):
             kept[self._row[trials], seed] = to_host(leaf)
 
@@ -39,6 +37,13 @@ class Store:
         return jax.tree.unflatten(
             jax.tree.structure(self._like), map(_as_like, found, _leaves(self._like))
         )
+
+    def copy(self, children: np.ndarray, parents: np.ndarray) -> None:
+        """Give children what their parents have now, all seeds: ``int[n]`` each."""
+        states = [leaf[self._row[parents]] for leaf in self.leaves]  # a parent may be a child too
+        self._make_rows(children)
+        for kept, state in zip(self.leaves, states, strict=True):
+            kept[self._row[children]] = state
 
     def keep(self, wanted: np.ndarray) -> None:
         """Give up the rows of trials that are not wanted, ``bool[trial]``."""
@@ -59,6 +64,11 @@ class Store:
         """What :meth:`rows` returned, into an empty store."""
         self._row[trials] = np.arange(len(trials))
         self.leaves = [np.array(leaf) for leaf in leaves]
+
+    def _make_rows(self, trials: np.ndarray) -> None:
+        new = np.unique(trials[self._row[trials] < 0])
+        self._grow(len(new) - len(self._free))
+        self._row[new] = [self._free.pop() for _ in new]
 
     def _grow(self, rows: int) -> None:
         if rows <= 0:

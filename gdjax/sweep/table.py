@@ -5,6 +5,8 @@ from typing import NamedTuple, Protocol
 
 import numpy as np
 
+from gdjax.sweep.distributions import Distribution
+
 
 class Status(enum.IntEnum):
     """What became of a run."""
@@ -23,6 +25,16 @@ class Spent(NamedTuple):
     seconds: float = 0.0  # of wall time, those before a resume included
 
 
+class Population(NamedTuple):
+    """What a rule sees of the trials where one may go on from another's state."""
+
+    family: np.ndarray  # str[trial]: states are alike inside of a family only
+    settings: dict[str, np.ndarray]  # [trial] by name, those of the next segment; NaN: has none
+    dimensions: dict[str, dict[str, Distribution]]  # by family: what its settings are drawn from
+    diverged: np.ndarray  # bool[trial]: all its runs; it goes on only from another's state
+    key: int  # of the sweep, for whatever is drawn
+
+
 class Table(NamedTuple):
     """A sweep at one moment: one row a trial, numbers of which less is better.
 
@@ -37,6 +49,15 @@ class Table(NamedTuple):
     slots: int  # trials that one program advances at once
     capacity: int  # trials that may stand between their first and last segment
     spent: Spent = Spent()
+    population: Population | None = None  # where the scheduler says ``copies``
+
+
+class Copies(NamedTuple):
+    """Trials that go on from others' states, all seeds of them, and with new settings."""
+
+    children: np.ndarray  # int[n], each once
+    parents: np.ndarray  # int[n]: of the same family and with as many segments made, none pending
+    settings: dict[str, np.ndarray]  # [n] by name: those of the children from now on
 
 
 class Decision(NamedTuple):
@@ -46,13 +67,15 @@ class Decision(NamedTuple):
     stop: np.ndarray  # int[m]: trials that go no further
     reasons: list[str]  # [m]
     segments: int = 1  # that those may make before the next decision
+    copies: Copies | None = None  # before the advance, in which every child takes part
 
 
 class Scheduler(Protocol):
     """Says which trials advance: a pure function of the table.
 
     One that says ``lags = True`` decides the same whether or not it is asked before the last
-    segments are measured: where it needs their scores, it waits for them itself.
+    segments are measured: where it needs their scores, it waits for them itself. One that says
+    ``copies = True`` is shown the population, and may let trials go on from others' states.
     """
 
     def decide(self, table: Table) -> Decision:

@@ -8,6 +8,8 @@ import numpy as np
 def arrays(result):
     """All that a sweep measured, by name."""
     runs = {name: getattr(result, name) for name in ("status", "diverged_at", "reason", "width")}
+    if result.copied is not None:
+        runs |= result.copied.arrays()
     return runs | result.traces | result.evaluations
 
 
@@ -22,14 +24,23 @@ def check_same(a, b, mine=None, theirs=None):
 
 
 def check_reruns(result, trials=None):
-    """Each trial that was started measures the same again, bit for bit."""
+    """Each trial that was started measures the same again, bit for bit, along its lineage."""
     for trial in range(result.trials) if trials is None else trials:
-        again = result.rerun(trial)
-        measured = {**result.traces, **result.evaluations}
-        for name, values in {**again.traces, **again.evaluations}.items():
-            np.testing.assert_array_equal(values, measured.pop(name)[trial], f"{trial}: {name}")
+        again, path = result.rerun(trial), result.lineage(trial)
+        assert again.traces.keys() == result.traces.keys()
+        assert again.evaluations.keys() == result.evaluations.keys()
+        for name, values in again.traces.items():
+            expected = np.full_like(values, np.nan)
+            for place, begin, end, _ in path:
+                expected[:, begin:end] = result.traces[name][place, :, begin:end]
+            np.testing.assert_array_equal(values, expected, f"{trial}: {name}")
             assert values.dtype.kind == "f"
-        assert not measured
+        for name, values in again.evaluations.items():
+            expected = np.full_like(values, np.nan)
+            for i, ancestor in enumerate(path):
+                expected[:, i] = result.evaluations[name][ancestor.trial, :, i]
+            np.testing.assert_array_equal(values, expected, f"{trial}: {name}")
+            assert values.dtype.kind == "f"
 
 
 def digest(result):
@@ -37,5 +48,5 @@ def digest(result):
     sha = hashlib.sha256()
     for name, values in arrays(result).items():
         sha.update(name.encode())
-        sha.update(values.astype("U80").tobytes() if name == "reason" else values.tobytes())
+        sha.update(values.astype("U80").tobytes() if "reason" in name else values.tobytes())
     return sha.hexdigest()

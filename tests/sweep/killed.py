@@ -23,6 +23,7 @@ RULES = {
     "none": (),
     "halving": gdjax.successive_halving(eta=2),
     "asha": [gdjax.asha(eta=2), gdjax.plateau(6)],
+    "pbt": gdjax.population_based_training(4, fraction=0.5),
 }
 TASK = gdjax.Task(
     init=lambda key: jax.random.normal(key, (4,)),

@@ -1,7 +1,8 @@
 """A sweep without training: a scheduler against scores that are made up.
 
 It runs as the engine does: segments are dispatched up to ``ahead`` decisions before the oldest
-is collected, and whoever diverged is known only then.
+is collected, and whoever diverged is known only then. A trial that copies another goes on with the
+scores of its own row.
 """
 
 import collections
@@ -9,7 +10,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from gdjax.sweep.table import Status, Table
+from gdjax.sweep.distributions import Uniform
+from gdjax.sweep.table import Population, Status, Table
 
 
 class Outcome(NamedTuple):
@@ -54,6 +56,27 @@ def table(scores, done, *, steps=None, pending=(), inactive=(), slots=4, capacit
     )
 
 
+def alike(diverged):
+    """A population of one family with one hyperparameter."""
+    settings = {"x": np.arange(len(diverged)) / len(diverged)}
+    dimensions = {"a": {"x": Uniform(0, 1)}}
+    return Population(np.full(len(diverged), "a"), settings, dimensions, diverged, key=0)
+
+
+def check_copies(copies, seen, status):
+    """Whoever is copied has a score and goes on; nobody is brought back whom a rule stopped."""
+    children, parents, settings = copies
+    assert len(set(children)) == len(children)
+    assert not (children == parents).any()
+    assert not seen.pending.any()
+    assert seen.active[parents].all()
+    assert len(set(seen.done[parents])) <= 1
+    assert np.isin(status[children], (Status.RUNNING, Status.DIVERGED)).all()
+    for parent in parents:
+        assert seen.scores[parent, seen.done[parent] - 1] < np.inf
+    assert (np.abs(settings["x"] - 0.5) <= 0.5).all()
+
+
 def simulate(
     scheduler, scores, *, steps=None, slots=4, capacity=None, ahead=2, needs=(), together=1
 ):
@@ -80,9 +103,16 @@ def simulate(
             scores=np.where(known, scores, np.nan),
             slots=slots,
             capacity=trials if capacity is None else capacity,
+            population=alike(status == Status.DIVERGED),
         )
-        advance, stop, why, segments = scheduler.decide(seen)
+        advance, stop, why, segments, copies = scheduler.decide(seen)
         segments = min(segments, together)
+        if copies is not None:
+            check_copies(copies, seen, status)
+            status[copies.children] = Status.RUNNING
+            done[copies.children] = collected[copies.children] = done[copies.parents]
+            able = (status == Status.RUNNING) & (done < evaluations)
+            assert set(copies.children) <= set(advance)
         assert len(stop) == len(why)
         assert len(set(stop)) == len(stop)
         assert len(set(advance)) == len(advance)

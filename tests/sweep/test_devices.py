@@ -31,7 +31,8 @@ task = gdjax.Task(
 def momentum(learning_rate):
     return gdjax.sgd(learning_rate, 0.9)
 assert jax.device_count() == int(sys.argv[1])
-for rule in [gdjax.successive_halving(eta=2), gdjax.asha(eta=2)]:
+copying = gdjax.population_based_training(3, fraction=0.5)
+for rule in [gdjax.successive_halving(eta=2), gdjax.asha(eta=2), copying]:
     result = gdjax.sweep(
         task, momentum,
         {"learning_rate": np.geomspace(1e-3, 1e20, 6).tolist(), "noise": [0.5, 1.0]},

@@ -3,7 +3,10 @@ import pytest
 
 from gdjax.errors import InvalidType, InvalidValue
 from gdjax.sweep.distributions import Choice, Integer, LogUniform, Uniform
-from gdjax.sweep.pbt import PopulationBasedTraining, exploit, explore, population_based_training
+from gdjax.sweep.pbt import PopulationBasedTraining, population_based_training
+from gdjax.sweep.selection import exploit, explore
+from gdjax.sweep.table import Population
+from tests.sweep.simulator import table
 
 NAN, INF = np.nan, np.inf
 HOW = ["truncation", "tournament"]
@@ -213,3 +216,49 @@ def test_bad_arguments_of_the_functions_are_told():
         exploit(np.ones(2), rng(), fraction=0.7)
     with pytest.raises(InvalidValue, match="explore: how must be one of"):
         explore({}, ALL, {}, rng(), "perturbation")
+
+
+def decide(rule, scores, done, **options):
+    """A decision on one family with a rate of 1 in each trial."""
+    seen = table(scores, done, **options)
+    trials = len(seen.done)
+    diverged = (seen.scores == np.inf).any(axis=1)
+    population = Population(
+        family=np.full(trials, "sgd"),
+        settings={"rate": np.ones(trials)},
+        dimensions={"sgd": {"rate": Uniform(0, 8)}},
+        diverged=diverged,
+        key=0,
+    )
+    return rule.decide(seen._replace(population=population, active=seen.active & ~diverged))
+
+
+def test_a_round_is_rounded_up_to_an_evaluation_and_waits_for_all_scores():
+    """Multiples of 25 up to 90 are 25, 50 and 75; evaluations at 10, 40, 60, 70, 90."""
+    rule = population_based_training(25, fraction=0.5, factors=(2.0,))
+    scores, steps = np.array([[1.0] * 5, [2.0] * 5]), [10, 40, 60, 70, 90]
+    rounds = []
+    for done in range(5):
+        decision = decide(rule, scores, [done] * 2, steps=steps)
+        assert decision.advance.tolist() == [0, 1]
+        if decision.copies is not None:
+            rounds.append(done)
+            assert decision.copies.children.tolist() == [1]
+            assert decision.copies.parents.tolist() == [0]
+            assert decision.copies.settings["rate"].tolist() == [2.0]
+    assert rounds == [2, 3]
+    waiting = decide(rule, scores, [2, 2], steps=steps, pending=[1])
+    assert not waiting.advance.size
+    assert waiting.copies is None
+    assert decide(rule, scores, [2, 1], steps=steps).advance.tolist() == [1]
+
+
+def test_a_frequency_counts_the_rounds_that_were_held():
+    often = {"rate": 2}
+    rule = population_based_training(10, fraction=0.5, factors=(2.0,), frequencies=often)
+    scores = np.array([[1.0] * 6, [2.0] * 6])
+    rates = [
+        decide(rule, scores, [done] * 2, steps=[20, 40, 60, 80, 100, 120]).copies.settings["rate"]
+        for done in range(1, 6)
+    ]
+    assert [rate.tolist() for rate in rates] == [[1.0], [2.0], [1.0], [2.0], [1.0]]

@@ -40,7 +40,7 @@ def test_the_best_are_trained_again_side_by_side_to_the_bits_of_each_alone(resul
 
 def test_what_is_measured_again_side_by_side_is_what_was_measured(result):
     trials = result.ranking()[[9, 0, 4, 3]]
-    for trial, again in zip(trials, result.again(trials, result.width[trials]), strict=True):
+    for trial, again in zip(trials, result.again(trials, result.width), strict=True):
         for name, values in (again.traces | again.evaluations).items():
             before = (result.traces | result.evaluations)[name][trial]
             np.testing.assert_array_equal(values, before)

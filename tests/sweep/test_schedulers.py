@@ -8,6 +8,7 @@ import pytest
 from gdjax.errors import InvalidValue
 from gdjax.sweep.asha import asha
 from gdjax.sweep.halving import hyperband, run_all, successive_halving
+from gdjax.sweep.pbt import population_based_training
 from gdjax.sweep.table import Status
 from tests.sweep.simulator import simulate
 
@@ -23,6 +24,8 @@ RULES = {
     "asha": asha(eta=2),
     "asha, low": asha(eta=3, min_steps=1),
     "asha, wide": asha(eta=50, min_steps=1),
+    "copying": population_based_training(1),
+    "copying, seldom": population_based_training(3, "tournament", explore="resample"),
 }
 
 
@@ -58,6 +61,8 @@ def test_any_sequence_ends_and_loses_nothing(name):
             assert max(map(len, outcome.advanced)) <= slots
         if np.isfinite(scores).all():
             assert DONE in outcome.status
+        if name.startswith("copying"):
+            assert STOPPED not in outcome.status
         if (scores == INF)[:, 0].all():
             assert outcome.status == [DIVERGED] * trials
 

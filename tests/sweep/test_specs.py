@@ -1,6 +1,6 @@
 import pytest
 
-from gdjax import Integer, InvalidValue, LogUniform, Uniform
+from gdjax import Integer, InvalidValue, LogUniform, Uniform, population_based_training
 from gdjax.sweep import specs
 
 
@@ -30,3 +30,13 @@ def test_specs(spec, expected):
 def test_what_is_no_spec_is_told(spec, message):
     with pytest.raises(InvalidValue, match=message):
         specs.parse("a", spec)
+
+
+def test_rules_take_numbers_and_words():
+    spec = "population_based_training:interval_steps=50:fraction=0.25:explore=resample"
+    expected = population_based_training(50, fraction=0.25, explore="resample")
+    assert specs.parse_rules(spec) == [expected]
+    with pytest.raises(InvalidValue, match=r"explore must be one of .* got 'resampled'"):
+        specs.parse_rules(f"{spec}d")
+    with pytest.raises(InvalidValue, match="population_based_training takes interval_steps, exp"):
+        specs.parse_rules("population_based_training:fraction=1/2")
