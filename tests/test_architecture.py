@@ -71,6 +71,7 @@ LAYERS = (
     "sweep.width",
     "sweep.checkpoint",
     "sweep.results",
+    "sweep.concatenation",
     "sweep.loop",
     "sweep.setup",
     "sweep.keeper",

@@ -25,7 +25,7 @@ from gdjax.sweep.families import Factory
 from gdjax.sweep.keeper import CHECKPOINTS
 from gdjax.sweep.population import Device
 from gdjax.sweep.results import RESERVED, RESULTS_FILE, SweepResult
-from gdjax.sweep.rules import Rule, gather
+from gdjax.sweep.rules import Rule, Rules, gather
 from gdjax.sweep.setup import Options, Sweep
 from gdjax.sweep.space import Method, Space
 from gdjax.task import Task
@@ -98,6 +98,53 @@ def sweep(
     >>> result.best().settings
     {'learning_rate': 0.5}
     """
+    prepared, rules = prepare(
+        task,
+        optimizer,
+        space,
+        trials=trials,
+        seeds=seeds,
+        steps=steps,
+        method=method,
+        key=key,
+        stopping=stopping,
+        width=width,
+        segment=segment,
+        devices=devices,
+        directory=directory,
+        resume=resume,
+        checkpoint_seconds=checkpoint_seconds,
+    )
+    if directory is None:
+        return running.run(prepared, rules, progress)
+    path = checkpoint.prepare(directory, () if resume else (RESULTS_FILE, CHECKPOINTS))
+    return running.run_and_save(prepared, rules, progress, path, checkpoint_seconds)
+
+
+def prepare(
+    task: Task,
+    optimizer: Factory | Mapping[str, Factory],
+    space: Space | Mapping[str, Any],
+    trials: int | None,
+    seeds: int,
+    steps: int,
+    method: Method | None,
+    key: int,
+    stopping: Rule | Sequence[Rule],
+    width: int | None,
+    segment: int | None,
+    devices: Sequence[Device] | None,
+    directory: str | os.PathLike | None,
+    resume: bool,
+    checkpoint_seconds: float | None,
+) -> tuple[Sweep, Rules]:
+    """A sweep that is ready to run, and its rules; see :func:`sweep` for the arguments.
+
+    Nothing is compiled or written.
+
+    Raises:
+      InvalidValue, InvalidType, MissingExtra: any of them is not what it should be.
+    """
     seeds, steps = _whole("seeds", seeds), _whole("steps", steps)
     trials, width, segment = (
         value if value is None else _whole(name, value)
@@ -118,13 +165,10 @@ def sweep(
     if resume and directory is None:
         raise InvalidValue("resume=True needs directory: the one of the sweep that is to go on")
     if checkpoint_seconds is not None:
-        checkpoint_seconds = number("checkpoint_seconds", checkpoint_seconds, Interval(0, math.inf))
+        number("checkpoint_seconds", checkpoint_seconds, Interval(0, math.inf))
     segment = min(segment or _default_segment(steps), steps)
-    prepared = Sweep(task, drawn, Options(steps, segment, seeds, key, width), _devices(devices))
-    if directory is None:
-        return running.run(prepared, rules, progress)
-    path = checkpoint.prepare(directory, () if resume else (RESULTS_FILE, CHECKPOINTS))
-    return running.run_and_save(prepared, rules, progress, path, checkpoint_seconds)
+    options = Options(steps, segment, seeds, key, width)
+    return Sweep(task, drawn, options, _devices(devices)), rules
 
 
 def reconnect(
@@ -158,7 +202,12 @@ def reconnect(
     options = Options(seeds=result.seeds, width=None, **numbers)
     widths = json.loads(result.attributes["widths"])
     sweep = Sweep(task, again, options, _devices(None), widths)
-    return dataclasses.replace(result, again=sweep.rerun)
+    names = list(dict.fromkeys(result.family.tolist()))
+    place = np.argsort(np.concatenate([np.flatnonzero(result.family == name) for name in names]))
+    # The sweep numbers its trials family by family; those of a concatenated result are mixed.
+    return dataclasses.replace(
+        result, again=lambda trial, widths: sweep.rerun(int(place[trial]), widths)
+    )
 
 
 def _devices(devices: Sequence[Device] | None) -> list[Device]:

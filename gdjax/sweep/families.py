@@ -53,7 +53,15 @@ def draw(
     trials: int | None,
     seed: int,
 ) -> list[Family]:
-    """Draw each family's settings from the dimensions that its factory names.
+    """Draw each family's settings from the dimensions that its factory names."""
+    return [
+        make(name, factories[name], own.draw(method, trials, seed))
+        for name, own in restricted(factories, space).items()
+    ]
+
+
+def restricted(factories: Mapping[str, Factory], space: Space) -> dict[str, Space]:
+    """Of the space what each family's factory names.
 
     Raises:
       InvalidValue: a dimension that no factory names, or a required argument that the space
@@ -66,8 +74,8 @@ def draw(
             raise InvalidValue(
                 f"{', '.join(factories)}: no hyperparameter {name!r}; {nearest(name, everything)}"
             )
-    families = []
-    for name, factory in factories.items():
+    spaces = {}
+    for name in factories:
         own = space.restricted(accepted[name])
         missing = [
             k for k, required in accepted[name].items() if required and k not in space.dimensions
@@ -77,8 +85,8 @@ def draw(
                 f"family {name!r} needs {', '.join(missing) or 'a dimension of the space'}; add "
                 "it to the space, or give it a value in the factory"
             )
-        families.append(make(name, factory, own.draw(method, trials, seed)))
-    return families
+        spaces[name] = own
+    return spaces
 
 
 def make(name: str, factory: Factory, settings: dict[str, np.ndarray]) -> Family:

@@ -37,6 +37,8 @@ class Sweep:
       options: numbers.
       devices: that share the work.
       widths: of each family's wide program; those that ``options`` say where None.
+      room: trials of a family that its programs are made for; as many as it has where None. With
+        one number, sweeps of more and of fewer trials share their programs.
     """
 
     def __init__(
@@ -45,7 +47,8 @@ class Sweep:
         drawn: list[Family],
         options: Options,
         devices: Sequence[Device],
-        widths: Sequence[int | None] | None = None,
+        widths: Sequence[int] | None = None,
+        room: int | None = None,
     ):
         self.drawn, self.options, self.devices = drawn, options, list(devices)
         mesh = population.make_mesh(tuple(devices))
@@ -55,9 +58,12 @@ class Sweep:
         task, key = jax.device_put((task, jax.random.key(options.key)), copied)
         self.plan = Plan(task, key, options.seeds, np.cumsum(lengths), mesh)
         self.kinds = [Kind(self.plan, family) for family in drawn]
+        least = [0] * len(drawn) if widths is None else widths
         self.programs = [
-            self._make_programs(kind, width)
-            for kind, width in zip(self.kinds, widths or [options.width] * len(drawn), strict=True)
+            self._make_programs(kind, width, max(room or kind.family.trials, low))
+            for kind, width, low in zip(
+                self.kinds, widths or [options.width] * len(drawn), least, strict=True
+            )
         ]
 
     def compile(self) -> None:
@@ -100,7 +106,6 @@ class Sweep:
         evaluations = {name: values[trial] for name, values in ledger.evaluations.items()}
         return Rerun(executor.params(number[0]), traces, evaluations)
 
-    def _make_programs(self, kind: Kind, width: int | None) -> list[Program]:
-        trials, seeds = kind.family.trials, self.options.seeds
-        chosen = shapes(width, trials, seeds, self.devices, kind.run_bytes)
+    def _make_programs(self, kind: Kind, width: int | None, trials: int) -> list[Program]:
+        chosen = shapes(width, trials, self.options.seeds, self.devices, kind.run_bytes)
         return [Program(kind, shape) for shape in chosen]
