@@ -70,6 +70,7 @@ LAYERS = (
     "sweep.execution",
     "sweep.width",
     "sweep.checkpoint",
+    "sweep.pareto",
     "sweep.results",
     "sweep.concatenation",
     "sweep.loop",

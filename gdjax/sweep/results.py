@@ -4,31 +4,19 @@ import dataclasses
 import json
 import os
 import pathlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
 from gdjax.errors import InvalidValue, MissingExtra, nearest
-from gdjax.sweep import checkpoint
+from gdjax.sweep import checkpoint, pareto
 from gdjax.sweep.ledger import mean_of_finite
 from gdjax.sweep.table import Status
 
 RESULTS_FILE = "results.nc"
-RESERVED = frozenset(
-    (
-        "trial",
-        "seed",
-        "step",
-        "evaluation_step",
-        "family",
-        "status",
-        "diverged_at",
-        "reason",
-        "width",
-        "lost",
-    )
-)
+RESERVED = frozenset(("trial", "seed", "step", "evaluation_step", "family", "status", "width"))
+RESERVED |= {"diverged_at", "reason", "lost"}
 """Names in every result, which no hyperparameter and no metric may have."""
 
 
@@ -157,6 +145,14 @@ class SweepResult:
         spread = float(values.std(ddof=1)) if self.seeds > 1 else float("nan")
         settings = {k: float(v[trial]) for k, v in self.settings.items() if not np.isnan(v[trial])}
         return Best(trial, str(self.family[trial]), settings, by, float(values.mean()), spread)
+
+    def pareto(
+        self,
+        by: Sequence[str] = ("loss", "steps"),
+        modes: Sequence[Literal["min", "max"] | None] | None = None,
+    ) -> np.ndarray:
+        """The Pareto front, ``int[n]``; see :func:`gdjax.sweep.pareto.pareto`."""
+        return pareto.pareto(self, by, modes)
 
     def rerun(self, trial: int) -> Rerun:
         """Run one trial again, all its seeds, bit for bit as in the sweep.
