@@ -81,6 +81,8 @@ LAYERS = (
     "sweep.running",
     "sweep.engine",
     "sweep",
+    "interop.studies",
+    "interop.optuna",
     "report.*",
     "report",
     "problems.*",
