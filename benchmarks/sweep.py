@@ -8,7 +8,8 @@ that do the same work and whose losses are compared:
 - ``vmap, own batches``: the same again, but each trial draws its batches for itself, though all
   draw the same (not with ``--quick``);
 - ``gdjax``: ``gdjax.sweep`` at its default width, and at the widths asked for, laid over all
-  devices; the others use one, inside of which XLA divides what it can. Its seconds are those
+  devices; the others use one, inside of which XLA divides what it can. ``measured`` is the width
+  that it finds by trying (not with ``--quick``). Its seconds are those
   that it reports as run time; what an already compiled call costs beside them stands in
   ``seconds_beside_run``.
 
@@ -164,7 +165,7 @@ def by_hand(problem: Problem, data: Any, rates: np.ndarray, quick: bool) -> dict
     return candidates
 
 
-def by_gdjax(problem: Problem, data: Any, rates: np.ndarray, width: int | None) -> Candidate:
+def by_gdjax(problem: Problem, data: Any, rates: np.ndarray, width: Any) -> Candidate:
     """``gdjax.sweep``; its compilation is that of a first call."""
     task = gdjax.Task(
         init=Bound(init, structure={"sizes": problem.sizes}),
@@ -217,6 +218,8 @@ def rows(problem: Problem, arguments: argparse.Namespace) -> list[harness.Row]:
     rates = np.geomspace(*LEARNING_RATES, arguments.trials).astype(np.float32)
     candidates = by_hand(problem, data, rates, arguments.quick)
     candidates["gdjax"] = by_gdjax(problem, data, rates, None)
+    if not arguments.quick:
+        candidates["gdjax, measured"] = by_gdjax(problem, data, rates, "measured")
     for width in arguments.widths:
         candidates[f"gdjax, width {width}"] = by_gdjax(problem, data, rates, width)
     times = harness.interleaved(candidates, arguments.rounds, measure=lambda run: run())

@@ -12,7 +12,7 @@ import json
 import os
 import pathlib
 import sys
-from typing import Any
+from typing import Any, Literal
 
 import jax
 import numpy as np
@@ -41,7 +41,7 @@ class Config:
     seeds: int
     steps: int
     key: int
-    width: int | None
+    width: int | Literal["measured"] | None
     space_file: dict[str, Any] | None = None  # its content, which the SPECs of `space` override
     stopping: str | None = None
     devices: int | None = None  # of the CPU
@@ -79,7 +79,7 @@ def run_sweep(
     steps: int = 500,
     key: int = 0,
     stopping: str | None = None,
-    width: int | None = None,
+    width: int | Literal["measured"] | None = None,
     devices: int | None = None,
     out: str | None = None,
 ) -> None:
@@ -105,7 +105,8 @@ def run_sweep(
       stopping: Rules that end trials early, commas between them: successive_halving, hyperband,
         asha, median_stopping, plateau, target, budget; numbers behind a colon, such as
         successive_halving:eta=3 or plateau:patience=100:min_delta=0.01.
-      width: Runs that one program trains side by side. A default for the device, if not given.
+      width: Runs that one program trains side by side; "measured": the fastest that is found by
+        trying. A default for the device, if not given.
       devices: Parts into which JAX divides the CPU, for trials side by side. Its cores, if not
         given. Without effect on other devices.
       out: Directory to write to. A new one in runs/, if not given.

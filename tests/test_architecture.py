@@ -69,6 +69,7 @@ LAYERS = (
     "sweep.store",
     "sweep.execution",
     "sweep.width",
+    "sweep.measuring",
     "sweep.checkpoint",
     "sweep.pareto",
     "sweep.results",

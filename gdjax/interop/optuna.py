@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from gdjax.errors import InvalidValue
+from gdjax.errors import InvalidValue, shown
 from gdjax.interop import studies
 from gdjax.interop.studies import Asked
 from gdjax.sweep import checkpoint, families, running
@@ -84,7 +84,7 @@ def optimize(
       key: seed of the initial parameters, batches and noise, the same for all trials. What is
         proposed depends on the sampler's own seed.
       stopping: rules that end trials early, in each batch by themselves.
-      width: as for :func:`gdjax.sweep`.
+      width: as for :func:`gdjax.sweep`, but not ``"measured"``: it is the same for all batches.
       segment: steps between scores.
       devices: as for :func:`gdjax.sweep`.
       directory: where to keep each batch with its checkpoints, and the results.
@@ -123,6 +123,11 @@ def optimize(
     True
     """
     trials, batch = whole("trials", trials), whole("batch", batch)
+    if isinstance(width, str):
+        raise InvalidValue(
+            f"width must be a whole number or None, got {shown(width)}; a sweep with "
+            "width='measured' tells in result.attributes which one is the fastest"
+        )
     space = space if isinstance(space, Space) else Space(space)
     extremes = _extremes(space)
     template, rules = prepare(

@@ -11,6 +11,7 @@ from gdjax.sweep.results import Rerun, SweepResult
 
 _TIMES = ("compile_seconds", "run_seconds")
 _MACHINE = ("device", "python")  # may change without a change of any trial's bits
+_BY_FAMILY = ("widths", "tried_widths")
 _OF_TRIALS = ("families", "hyperparameters of ", "width of ")  # in an identity
 _PER_TRIAL = ("family", "status", "diverged_at", "reason", "width", "lost")
 
@@ -68,9 +69,8 @@ def take(result: SweepResult, trials: np.ndarray) -> SweepResult:
     """Some trials of a result, ``int[n]``, numbered in that order; ``rerun`` works as before."""
     again = result.again
     family = result.family[trials]
-    widths = _widths(result)
     attributes = result.attributes | {
-        "widths": json.dumps([widths[name] for name in dict.fromkeys(family.tolist())])
+        key: _in_order(_by_family(result, key), family) for key in _BY_FAMILY
     }
     return SweepResult(
         settings={name: values[trials] for name, values in result.settings.items()},
@@ -97,7 +97,7 @@ def _again(results: Sequence[SweepResult]) -> Callable[[int, np.ndarray], Rerun]
 
 def _check_alike(results: Sequence[SweepResult]) -> None:
     """Raise where not the same was measured, or under other conditions."""
-    own = {*_TIMES, *_MACHINE, "widths", "integers", "identity"}
+    own = {*_TIMES, *_MACHINE, *_BY_FAMILY, "integers", "identity"}
 
     def facts(result: SweepResult) -> dict[str, Any]:
         same = {k: v for k, v in result.attributes.items() if k not in own}
@@ -127,15 +127,18 @@ def _attributes(results: Sequence[SweepResult], family: np.ndarray) -> dict[str,
         merged[name] = _several(attributes[name] for attributes in each)
     integers = {name for attributes in each for name in json.loads(attributes["integers"])}
     merged["integers"] = json.dumps(sorted(integers))
-    widths: dict[str, int] = {}
+    widths, tried = {}, {}
     for result in results:
-        for name, width in _widths(result).items():
+        tried |= {
+            k: v for k, v in _by_family(result, "tried_widths").items() if v or k not in tried
+        }
+        for name, width in _by_family(result, "widths").items():
             if widths.setdefault(name, width) != width:
                 raise InvalidValue(
                     f"family {name!r} was trained {widths[name]} and {width} runs side by side; "
                     "give sweeps that are to be joined the same width=..."
                 )
-    merged["widths"] = json.dumps([widths[name] for name in dict.fromkeys(family.tolist())])
+    merged |= {"widths": _in_order(widths, family), "tried_widths": _in_order(tried, family)}
     parts = [_identity(result) for result in results]
     if all(parts):
         keys = dict.fromkeys(key for part in parts for key in part)
@@ -149,10 +152,15 @@ def _identity(result: SweepResult) -> dict[str, str]:
     return json.loads(result.attributes.get("identity", "{}"))
 
 
-def _widths(result: SweepResult) -> dict[str, int]:
-    """Width of each family's program."""
+def _by_family(result: SweepResult, key: str) -> dict[str, Any]:
+    """What an attribute has for each family, which stand in it in the order of the trials."""
     names = dict.fromkeys(result.family.tolist())
-    return dict(zip(names, json.loads(result.attributes["widths"]), strict=True))
+    return dict(zip(names, json.loads(result.attributes[key]), strict=True))
+
+
+def _in_order(values: dict[str, Any], family: np.ndarray) -> str:
+    """Such an attribute for the families of some trials."""
+    return json.dumps([values[name] for name in dict.fromkeys(family.tolist())])
 
 
 def _several(values: Any) -> str:

@@ -12,7 +12,7 @@ import math
 import numbers
 import os
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, Literal
 
 import jax
 import numpy as np
@@ -20,7 +20,7 @@ import numpy as np
 from gdjax.errors import InvalidType, InvalidValue, MissingExtra, nearest, shown
 from gdjax.ranges import Interval
 from gdjax.sweep import checkpoint, families, running
-from gdjax.sweep.arguments import number
+from gdjax.sweep.arguments import choose, number
 from gdjax.sweep.families import Factory
 from gdjax.sweep.keeper import CHECKPOINTS
 from gdjax.sweep.population import Device
@@ -41,7 +41,7 @@ def sweep(
     method: Method | None = None,
     key: int = 0,
     stopping: Rule | Sequence[Rule] = (),
-    width: int | None = None,
+    width: int | Literal["measured"] | None = None,
     segment: int | None = None,
     devices: Sequence[Device] | None = None,
     directory: str | os.PathLike | None = None,
@@ -68,7 +68,9 @@ def sweep(
       stopping: rules that end trials early, such as :func:`gdjax.successive_halving`; at most
         one of them may be a scheduler. Trials run to their end where there is none.
       width: runs of a seed that are trained side by side; a default where None, by the device and
-        the size of what is trained.
+        the size of what is trained; where ``"measured"``, the fastest of those that are tried
+        before the sweep, each of which is compiled. Bits depend on it, and what is fastest on
+        chance: to make the same again, give the number that ``result.attributes`` tells.
       segment: steps between evaluations; about a tenth of ``steps`` where None.
       devices: that share the work, all of one kind; all of JAX's default backend where None.
       directory: where to write checkpoints and the results; nothing is written where None. There,
@@ -131,7 +133,7 @@ def prepare(
     method: Method | None,
     key: int,
     stopping: Rule | Sequence[Rule],
-    width: int | None,
+    width: int | Literal["measured"] | None,
     segment: int | None,
     devices: Sequence[Device] | None,
     directory: str | os.PathLike | None,
@@ -146,10 +148,11 @@ def prepare(
       InvalidValue, InvalidType, MissingExtra: any of them is not what it should be.
     """
     seeds, steps = _whole("seeds", seeds), _whole("steps", steps)
-    trials, width, segment = (
+    trials, segment = (
         value if value is None else _whole(name, value)
-        for name, value in {"trials": trials, "width": width, "segment": segment}.items()
+        for name, value in {"trials": trials, "segment": segment}.items()
     )
+    width = _width(width)
     key = _whole("key", key, low=0, high=2**32)
     if not isinstance(task, Task):
         raise InvalidType(f"task must be a gdjax.Task, got {shown(task)}")
@@ -208,6 +211,13 @@ def reconnect(
     return dataclasses.replace(
         result, again=lambda trial, widths: sweep.rerun(int(place[trial]), widths)
     )
+
+
+def _width(width: Any) -> int | Literal["measured"] | None:
+    if isinstance(width, str):
+        choose("width", width, ("measured",))
+        return "measured"
+    return None if width is None else _whole("width", width)
 
 
 def _devices(devices: Sequence[Device] | None) -> list[Device]:

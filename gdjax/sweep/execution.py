@@ -65,6 +65,12 @@ class Kind:
         """Floating-point operations of one update of one run, by XLA's count before it fuses."""
         return population.step_flops(*self._one_of_each())
 
+    @property
+    def signature(self) -> Any:
+        """Equal where programs of equal shape are."""
+        leaves, structure = jax.tree.flatten(self._one_of_each())
+        return structure, tuple((x.shape, x.dtype) for x in leaves), int(self.plan.lengths.max())
+
     def code(self) -> str:
         """Text of all that decides a run's numbers."""
         return population.code(*self._one_of_each())

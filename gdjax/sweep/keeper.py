@@ -98,7 +98,7 @@ class Keeper:
         Raises:
           InvalidValue: it was made by something else, or none can be read.
         """
-        arrays = self._newest()
+        arrays = _newest(self._directory)
         meta = json.loads(bytes(arrays["meta"]))
         if found := differences(meta["identity"], self._identity):
             raise InvalidValue(f"the sweep in {self._directory} cannot go on exactly: {found}")
@@ -115,14 +115,26 @@ class Keeper:
             store.restore(trials, leaves)
         return meta["seconds"]
 
-    def _newest(self) -> dict[str, np.ndarray]:
-        reasons = []
-        for path in sorted(self._directory.glob(CHECKPOINTS), reverse=True):
-            try:
-                return _read(path)
-            except Exception as error:  # whatever zipfile and NumPy make of a damaged file
-                reasons.append(f"{path.name}: {error}")
-        raise InvalidValue(f"no checkpoint in {self._directory} can be read: {'; '.join(reasons)}")
+
+def stored_identity(directory: pathlib.Path) -> dict[str, str]:
+    """That of the sweep whose checkpoints are in a directory; empty where there are none.
+
+    Raises:
+      InvalidValue: none of them can be read.
+    """
+    if not any(directory.glob(CHECKPOINTS)):
+        return {}
+    return json.loads(bytes(_newest(directory)["meta"]))["identity"]
+
+
+def _newest(directory: pathlib.Path) -> dict[str, np.ndarray]:
+    reasons = []
+    for path in sorted(directory.glob(CHECKPOINTS), reverse=True):
+        try:
+            return _read(path)
+        except Exception as error:  # whatever zipfile and NumPy make of a damaged file
+            reasons.append(f"{path.name}: {error}")
+    raise InvalidValue(f"no checkpoint in {directory} can be read: {'; '.join(reasons)}")
 
 
 def differences(before: Mapping[str, str], now: Mapping[str, str]) -> str:

@@ -171,11 +171,17 @@ def _put(i: jax.Array, tree: Any, entry: Any) -> Any:
 
 def step_flops(task: Task, key: jax.Array, optimizer: Any, weights: Weights) -> float:
     """Floating-point operations of one update of one run; 0 where XLA does not say."""
-    costs = _one_step.lower(task, key, optimizer, weights).cost_analysis()
+    leaves, structure = jax.tree.flatten((task, key, optimizer, weights))
+    return _step_flops(structure, tuple((x.shape, x.dtype) for x in leaves))
+
+
+@functools.lru_cache(maxsize=256)  # XLA counts longer than a small sweep trains
+def _step_flops(structure: Any, leaves: tuple[tuple[tuple[int, ...], Any], ...]) -> float:
+    arguments = jax.tree.unflatten(structure, [jax.ShapeDtypeStruct(*leaf) for leaf in leaves])
+    costs = jax.jit(_one_step).lower(*arguments).cost_analysis()
     return float((costs or {}).get("flops", 0.0))
 
 
-@jax.jit  # remembers what it traced
 def _one_step(task: Task, key: jax.Array, optimizer: Any, weights: Weights) -> tuple:
     return training.one_step(task, optimizer, Run(*weights, key, jnp.zeros((), jnp.int32)))
 

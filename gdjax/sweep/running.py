@@ -4,9 +4,11 @@ import dataclasses
 import hashlib
 import importlib.metadata
 import json
+import os
 import pathlib
 import platform
 import time
+import warnings
 from collections.abc import Sequence
 from typing import Any
 
@@ -16,7 +18,7 @@ import numpy as np
 from gdjax.errors import InvalidValue
 from gdjax.sweep import checkpoint, signals
 from gdjax.sweep.families import Family
-from gdjax.sweep.keeper import Keeper, clear, differences
+from gdjax.sweep.keeper import Keeper, clear, differences, stored_identity
 from gdjax.sweep.ledger import Ledger
 from gdjax.sweep.loop import Loop
 from gdjax.sweep.population import Device
@@ -28,6 +30,9 @@ from gdjax.sweep.store import to_host
 from gdjax.sweep.table import Spent
 from gdjax.sweep.width import capacity
 
+LONG = 30.0  # seconds, after which advice on speed is worth a warning
+_WIDTH_OF = "width of "
+
 
 def run(
     sweep: Sweep, rules: Rules, show_progress: bool | None, keeper: Keeper | None = None
@@ -37,11 +42,11 @@ def run(
     Raises:
       KeyboardInterrupt: there is a keeper, and Ctrl-C or SIGTERM came; everything is saved.
     """
+    began = time.perf_counter()
     ledger = sweep.ledger()
     parts = sweep.parts(ledger)
     before = keeper.load(ledger, parts) if keeper is not None and keeper.holds_any else 0.0
     progress = Progress(show_progress, ledger, sweep.plan.task)
-    began = time.perf_counter()
     sweep.compile()
     compiled = time.perf_counter()
     progress.begin()
@@ -85,7 +90,24 @@ def run(
     finally:
         progress.close()
     times = {"compile_seconds": compiled - began, "run_seconds": seconds() - (compiled - began)}
+    if advice := idle_cores(sweep.devices, os.cpu_count() or 1, times["run_seconds"]):
+        warnings.warn(advice, stacklevel=2)
     return results(sweep, rules, ledger, times)
+
+
+def idle_cores(devices: Sequence[Device], cores: int, seconds: float) -> str:
+    """What to do where a long sweep had one device of a CPU with several cores; empty elsewhere.
+
+    >>> idle_cores(jax.devices("cpu")[:1], cores=8, seconds=60.0)[:51]
+    'all trials were on one device of a CPU with 8 cores'
+    """
+    if len(devices) > 1 or devices[0].platform != "cpu" or cores < 2 or seconds < LONG:
+        return ""
+    return (
+        f"all trials were on one device of a CPU with {cores} cores; "
+        f"jax.config.update('jax_num_cpu_devices', {cores}), before anything of JAX runs, divides "
+        "it, and trials lie over all devices, which is mostly faster"
+    )
 
 
 def results(sweep: Sweep, rules: Rules, ledger: Ledger, times: dict[str, float]) -> SweepResult:
@@ -112,6 +134,7 @@ def results(sweep: Sweep, rules: Rules, ledger: Ledger, times: dict[str, float])
             "stopping": rules.described,
             "widths": json.dumps([programs[0].shape.width for programs in sweep.programs]),
             "integers": json.dumps(sorted(_integers(drawn))),
+            "tried_widths": json.dumps([[t._asdict() for t in tried] for tried in sweep.measured]),
             **times,
         },
         again=sweep.rerun,
@@ -126,10 +149,11 @@ def run_and_save(
     every: float | None,
 ) -> SweepResult:
     """The same in a directory: from its last checkpoint, to its results, or those themselves."""
-    same = identity(sweep, rules)
     with checkpoint.locked(directory):
         if (directory / RESULTS_FILE).exists():
-            return _finished(sweep, same, directory)
+            return _finished(sweep, rules, directory)
+        _keep_widths(sweep, stored_identity(directory))
+        same = identity(sweep, rules)
         result = run(sweep, rules, show_progress, Keeper(directory, same, every))
         result.attributes["identity"] = json.dumps(same)
         try:
@@ -142,14 +166,23 @@ def run_and_save(
     return result
 
 
-def _finished(sweep: Sweep, same: dict[str, str], directory: pathlib.Path) -> SweepResult:
+def _finished(sweep: Sweep, rules: Rules, directory: pathlib.Path) -> SweepResult:
     """The results in a directory, which can be run again, where they are this sweep's."""
     result = SweepResult.load(directory)
-    if found := differences(json.loads(result.attributes.get("identity", "{}")), same):
+    before = json.loads(result.attributes.get("identity", "{}"))
+    _keep_widths(sweep, before)
+    if found := differences(before, identity(sweep, rules)):
         raise InvalidValue(
             f"{directory} holds the results of another sweep, which SweepResult.load reads: {found}"
         )
     return dataclasses.replace(result, again=sweep.rerun)
+
+
+def _keep_widths(sweep: Sweep, before: dict[str, str]) -> None:
+    """Widths that were measured once are not measured again: they decide bits."""
+    names = [_WIDTH_OF + family.name for family in sweep.drawn]
+    if sweep.options.width == "measured" and before.keys() >= set(names):
+        sweep.widths = [int(before[name]) for name in names]
 
 
 def identity(sweep: Sweep, rules: Rules) -> dict[str, str]:
@@ -167,7 +200,7 @@ def identity(sweep: Sweep, rules: Rules) -> dict[str, str]:
     for kind, programs in zip(sweep.kinds, sweep.programs, strict=True):
         name = kind.family.name
         same[f"hyperparameters of {name}"] = _digest(kind.family.optimizers)
-        same[f"width of {name}"] = str(programs[0].shape.width)
+        same[_WIDTH_OF + name] = str(programs[0].shape.width)
         same[f"code of the task or of {name}"] = _digest(kind.code())
     return same
 

@@ -1,7 +1,8 @@
 """A sweep that is ready to run: programs, rules, tables; and one trial of it again."""
 
+import functools
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import jax
 import numpy as np
@@ -11,6 +12,7 @@ from gdjax.sweep.execution import Executor, Kind, Plan, Program
 from gdjax.sweep.families import Family
 from gdjax.sweep.ledger import Ledger
 from gdjax.sweep.loop import Part
+from gdjax.sweep.measuring import Timed, fastest
 from gdjax.sweep.packing import pack
 from gdjax.sweep.population import Device
 from gdjax.sweep.results import Rerun
@@ -25,7 +27,7 @@ class Options(NamedTuple):
     segment: int  # steps between evaluations
     seeds: int
     key: int
-    width: int | None  # runs side by side; None: a default
+    width: int | Literal["measured"] | None  # runs side by side; None: a default
 
 
 class Sweep:
@@ -36,7 +38,7 @@ class Sweep:
       drawn: its families.
       options: numbers.
       devices: that share the work.
-      widths: of each family's wide program; those that ``options`` say where None.
+      widths: of each family's wide program, whatever ``options`` say.
       room: trials of a family that its programs are made for; as many as it has where None. With
         one number, sweeps of more and of fewer trials share their programs.
     """
@@ -51,6 +53,7 @@ class Sweep:
         room: int | None = None,
     ):
         self.drawn, self.options, self.devices = drawn, options, list(devices)
+        self.widths, self._room = widths, room
         mesh = population.make_mesh(tuple(devices))
         whole, rest = divmod(options.steps, options.segment)
         lengths = [options.segment] * whole + [rest] * bool(rest)
@@ -58,13 +61,25 @@ class Sweep:
         task, key = jax.device_put((task, jax.random.key(options.key)), copied)
         self.plan = Plan(task, key, options.seeds, np.cumsum(lengths), mesh)
         self.kinds = [Kind(self.plan, family) for family in drawn]
-        least = [0] * len(drawn) if widths is None else widths
-        self.programs = [
-            self._make_programs(kind, width, max(room or kind.family.trials, low))
-            for kind, width, low in zip(
-                self.kinds, widths or [options.width] * len(drawn), least, strict=True
-            )
-        ]
+
+    @functools.cached_property
+    def programs(self) -> list[list[Program]]:
+        """Of each family a wide one, and one for few trials if there is any."""
+        asked = self.options.width
+        if self.widths:
+            chosen = self.widths
+        elif asked == "measured":
+            chosen = [table[0].width for table in self.measured]
+        else:
+            chosen = [asked] * len(self.drawn)
+        return [self._make_programs(*each) for each in zip(self.kinds, chosen, strict=True)]
+
+    @functools.cached_property
+    def measured(self) -> list[list[Timed]]:
+        """Of each family the widths that were tried, the best one first; none but on demand."""
+        if self.widths or self.options.width != "measured":
+            return [[] for _ in self.drawn]
+        return [fastest(kind) for kind in self.kinds]
 
     def compile(self) -> None:
         """Compile what is needed in any case: of each family the wide program."""
@@ -106,6 +121,9 @@ class Sweep:
         evaluations = {name: values[trial] for name, values in ledger.evaluations.items()}
         return Rerun(executor.params(number[0]), traces, evaluations)
 
-    def _make_programs(self, kind: Kind, width: int | None, trials: int) -> list[Program]:
+    def _make_programs(self, kind: Kind, width: int | None) -> list[Program]:
+        trials = self._room or kind.family.trials
+        if self.widths:
+            trials = max(trials, width or 0)  # a few of the trials that it was made for
         chosen = shapes(width, trials, self.options.seeds, self.devices, kind.run_bytes)
         return [Program(kind, shape) for shape in chosen]

@@ -31,7 +31,7 @@ def shapes(
     [Shape(devices=1, chunks=2, width=20), Shape(devices=1, chunks=10, width=2)]
     """
     on_cpu = devices[0].platform == "cpu"
-    width = min(width or _default(trials, seeds, devices, run_bytes), trials)
+    width = min(width or default_width(trials, seeds, devices, run_bytes), trials)
     wide = _shape(width, trials, seeds, devices, run_bytes)
     narrow = width // NARROWER
     if not on_cpu or narrow == 0 or trials <= narrow:
@@ -44,11 +44,28 @@ def capacity(run_bytes: int) -> int:
     return max(1, _host_memory() // 2 // max(run_bytes, 1))
 
 
-def _default(trials: int, seeds: int, devices: list[Device], run_bytes: int) -> int:
+def default_width(trials: int, seeds: int, devices: list[Device], run_bytes: int) -> int:
+    """By the size of a run: on a CPU what a core's cache holds, elsewhere what the memory does."""
     widest = min(DEFAULT_WIDTH, _fitting(devices, run_bytes) // seeds)
     if devices[0].platform == "cpu":
         widest = min(CPU_WIDEST, CPU_CACHE // max(run_bytes, 1))
-    blocks = -(-trials // 2 ** int(math.log2(max(widest, 1))))
+    return _balanced(2 ** int(math.log2(max(widest, 1))), trials, seeds, devices)
+
+
+def candidates(trials: int, seeds: int, devices: list[Device]) -> list[int]:
+    """Widths that are worth a try, each about twice the one before; the default one among them.
+
+    >>> import jax
+    >>> candidates(trials=40, seeds=1, devices=jax.devices("cpu")[:1])
+    [1, 2, 4, 8, 14, 20, 40]
+    """
+    powers = range(max(trials - 1, 0).bit_length() + 1)
+    return sorted({_balanced(2**power, trials, seeds, devices) for power in powers})
+
+
+def _balanced(widest: int, trials: int, seeds: int, devices: list[Device]) -> int:
+    """As wide as ``widest``, less where so a chunk or a device would have less than others."""
+    blocks = -(-trials // widest)
     while blocks * seeds % len(devices) and blocks < trials:
         blocks += 1  # so that no device is idle while others finish
     return -(-trials // blocks)
@@ -62,10 +79,15 @@ def _shape(width: int, trials: int, seeds: int, devices: list[Device], run_bytes
 
 def _fitting(devices: list[Device], run_bytes: int) -> int:
     """Runs that the devices' memory holds, with what else a program needs beside their states."""
+    return len(devices) * memory(devices) // (4 * max(run_bytes, 1))
+
+
+def memory(devices: list[Device]) -> int:
+    """Bytes that a device has: the smallest of them, or its part of half the host's memory."""
     stats = [device.memory_stats() or {} for device in devices]
-    told = all("bytes_limit" in s for s in stats)
-    memory = sum(s["bytes_limit"] for s in stats) if told else _host_memory() // 2
-    return memory // (4 * max(run_bytes, 1))
+    if all("bytes_limit" in s for s in stats):
+        return min(s["bytes_limit"] for s in stats)
+    return _host_memory() // 2 // len(devices)
 
 
 def _host_memory() -> int:

@@ -206,6 +206,7 @@ def test_more_is_better():
         (InvalidType, "by must be a list of names", {"by": "size"}),
         (InvalidValue, "trials must be a whole number of at least 1, got 0", {"trials": 0}),
         (InvalidValue, "batch must be a whole number of at least 1, got 1.5", {"batch": 1.5}),
+        (InvalidValue, "width must be .*, got 'measured'", {"width": "measured"}),
         (InvalidValue, "seeds must be a whole number", {"seeds": 0}),
         (InvalidValue, "no hyperparameter 'rate'", {"space": {"rate": 0.1}}),
         (InvalidValue, "learning_rate", {"space": {"learning_rate": gdjax.Uniform(-1.0, 1.0)}}),

@@ -4,6 +4,10 @@ import pathlib
 import subprocess
 import sys
 
+import jax
+
+from gdjax.sweep import running
+
 ROOT = pathlib.Path(__file__).parents[2]
 CODE = """
 import sys
@@ -52,3 +56,11 @@ def test_the_number_of_devices_changes_no_bit():
     assert len(set(told.values())) == 1, told
     halving = told[1].splitlines()[0].split()
     assert all(int(runs) for runs in halving[2:]), "some are done, some stopped, some diverged"
+
+
+def test_idle_cores_are_told_after_a_long_sweep_alone():
+    one = jax.devices("cpu")[:1]
+    assert "jax_num_cpu_devices', 4)" in running.idle_cores(one, cores=4, seconds=100.0)
+    assert not running.idle_cores(one, cores=1, seconds=100.0)
+    assert not running.idle_cores(one, cores=4, seconds=1.0)
+    assert not running.idle_cores(one * 4, cores=4, seconds=100.0)

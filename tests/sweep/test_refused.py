@@ -62,7 +62,6 @@ def test_any_changed_byte_is_seen_or_means_nothing(stopped):
         older = dict(file)
     with np.load(newest) as file:
         wanted = dict(file)
-    reader = keeper.Keeper(stopped, {}, None)
     generator = np.random.default_rng(0)
     ends = np.r_[:200, -400:0]  # the head of the first file, and the end of the archive
     fallen = 0
@@ -70,7 +69,7 @@ def test_any_changed_byte_is_seen_or_means_nothing(stopped):
         changed = bytearray(content)
         changed[place] ^= int(generator.integers(1, 256))
         newest.write_bytes(changed)
-        found = reader._newest()
+        found = keeper._newest(stopped)
         expected = wanted
         if not np.array_equal(found["ledger/measured"], wanted["ledger/measured"]):
             expected, fallen = older, fallen + 1
