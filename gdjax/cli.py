@@ -166,6 +166,23 @@ def write_report(directory: str, /) -> None:
     _write(result, directory)
 
 
+def export(directory: str, /, csv: str | None = None, tensorboard: str | None = None) -> None:
+    """Write the results of a sweep in the form of other programs.
+
+    Args:
+      directory: What a sweep wrote.
+      csv: File for a table with a row for each run.
+      tensorboard: Directory for TensorBoard, with a row for each trial in its HParams table.
+    """
+    if csv is None and tensorboard is None:
+        raise InvalidValue("say where to: --csv FILE or --tensorboard DIRECTORY, or both")
+    result = SweepResult.load(directory)
+    if csv is not None:
+        print(f"wrote {result.to_csv(csv)}")
+    if tensorboard is not None:
+        print(f"wrote {result.to_tensorboard(tensorboard)}")
+
+
 def devices() -> None:
     """Show what JAX finds to run on."""
     for name, value in environment().items():
@@ -182,6 +199,7 @@ _COMMANDS = {
     "resume": resume,
     "report": write_report,
     "rerun": rerun,
+    "export": export,
     "devices": devices,
 }
 

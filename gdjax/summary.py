@@ -1,10 +1,12 @@
 """What the command prints about a sweep."""
 
+import contextlib
 import os
 import pathlib
 
 import numpy as np
 
+from gdjax.errors import InvalidValue
 from gdjax.sweep import SweepResult
 from gdjax.sweep.table import Status
 
@@ -31,6 +33,14 @@ def print_summary(result: SweepResult) -> None:
     for row in rows:
         print("  ".join(cell.rjust(width) for cell, width in zip(row, widths, strict=True)))
     print(f"\nranked by {facts['objective']} ({facts['mode']}), {spread}")
+    with contextlib.suppress(InvalidValue):  # there is none
+        best = result.best()
+        if best.peers and best.probability == best.probability:
+            print(
+                f"trial {best.trial} is the best of {best.peers + 1} with a probability of "
+                f"{best.probability:.0%}; {best.rivals:.0f} others may be as good (paired t-tests "
+                "over seeds, 5 %)"
+            )
     ended = [(Status.STOPPED, "stopped early")] if (result.status == Status.STOPPED).any() else []
     for status, word in [(Status.DIVERGED, "diverged"), *ended]:
         print(f"{word}: {int(np.sum(result.status == status))} of {runs} runs")

@@ -63,6 +63,22 @@ def synthetic(
     )
 
 
+def halved(result, made):
+    """The same result where a scheduler stopped trials: each ``made`` so many segments."""
+    segments = result.width.shape[1]
+    never = np.arange(segments) >= np.asarray(made)[:, None]
+    result.width[never] = 0
+    for values in result.evaluations.values():
+        values[np.broadcast_to(never[:, None], values.shape)] = np.nan
+    for values in result.traces.values():
+        steps = np.repeat(never, values.shape[-1] // segments, axis=1)[:, None]
+        values[np.broadcast_to(steps, values.shape)] = np.nan
+    result.lost[:] = never.any(axis=1)
+    stopped = result.lost[:, None] & (result.status != Status.DIVERGED)
+    result.status[stopped] = Status.STOPPED
+    return result
+
+
 RATES = np.logspace(-4, 0, 9)
 GRID = dict(zip(("learning_rate", "weight_decay"), np.meshgrid(RATES, [0, 1e-3, 0.1]), strict=True))
 GRID = {name: values.ravel() for name, values in GRID.items()}

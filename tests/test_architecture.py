@@ -71,7 +71,11 @@ LAYERS = (
     "sweep.width",
     "sweep.measuring",
     "sweep.checkpoint",
+    "sweep.measurements",
     "sweep.pareto",
+    "sweep.ranking",
+    "sweep.ensembles",
+    "sweep.export",
     "sweep.results",
     "sweep.concatenation",
     "sweep.loop",
@@ -97,7 +101,7 @@ LAYERS = (
 BUILD_ON_EACH_OTHER = {"report"}
 # Of what stands above them these packages need only a part.
 ONLY = {
-    ("report", "sweep"): {"sweep.results", "sweep.table", "sweep.checkpoint"},
+    ("report", "sweep"): {"sweep.results", "sweep.ranking", "sweep.table", "sweep.checkpoint"},
     ("problems", "sweep"): set(),
     ("problems", "report"): set(),
     ("transforms", "schedules"): set(),

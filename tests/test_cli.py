@@ -57,6 +57,7 @@ def test_a_sweep_of_ones_own_task_writes_everything_and_says_what_it_found(tmp_p
     first_row = next(line for line in said.splitlines() if line.split()[:1] == [str(best.trial)])
     assert best.family in first_row
     assert f"{best.mean:.4g} ± {best.spread:.2g}" in first_row
+    assert f"trial {best.trial} is the best of {best.peers + 1} with a probability of " in said
     assert f"diverged: {int((result.diverged_at >= 0).sum())} of 12 runs" in said
     written = {path.name for path in (tmp_path / "out").iterdir()}
     assert written >= {"results.nc", "config.json", "report.html"}
@@ -131,6 +132,19 @@ def test_the_report_is_written_again(tmp_path, capsys):
     gdjax("report", "out")
     assert (tmp_path / "out" / "report.html").exists()
     assert "6 runs (3 trials x 2 seeds)" in capsys.readouterr().out
+
+
+def test_results_are_exported(tmp_path, capsys):
+    gdjax("sweep", "my_problem:task", *SMALL, "--out", "out")
+    capsys.readouterr()
+    gdjax("export", "out", "--csv", "runs.csv", "--tensorboard", "board")
+    assert capsys.readouterr().out == "wrote runs.csv\nwrote board\n"
+    assert (tmp_path / "runs.csv").read_text().count("\n") == 7  # a header, 3 trials x 2 seeds
+    assert len(list((tmp_path / "board").rglob("*tfevents*"))) == 6
+    with pytest.raises(SystemExit) as stop:
+        gdjax("export", "out")
+    assert stop.value.code == 2
+    assert "--csv FILE or --tensorboard DIRECTORY" in capsys.readouterr().err
 
 
 def test_without_out_each_sweep_has_a_directory_of_its_own(tmp_path):

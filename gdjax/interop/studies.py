@@ -11,7 +11,6 @@ import numpy as np
 
 from gdjax.errors import InvalidType, InvalidValue, MissingExtra, shown
 from gdjax.sweep.distributions import Choice, Distribution, Integer, LogUniform
-from gdjax.sweep.ledger import mean_of_finite
 from gdjax.sweep.pareto import columns
 from gdjax.sweep.results import SweepResult
 from gdjax.sweep.space import Space, checked_value
@@ -162,12 +161,8 @@ def report(asked: Sequence[Asked], scores: np.ndarray, steps: np.ndarray) -> Non
 
 def scores(result: SweepResult) -> np.ndarray:
     """The objective at each evaluation, mean over seeds, ``[trial, evaluation]``."""
-    objective, ends = result.attributes["objective"], result.evaluation_steps
-    if objective in result.evaluations:
-        values = result.evaluations[objective]
-    else:
-        segments = np.split(result.traces[objective], ends[:-1], axis=2)
-        values = np.stack([mean_of_finite(segment) for segment in segments], axis=2)
+    evaluations = range(len(result.evaluation_steps))
+    values = np.stack([result.at(result.attributes["objective"], i) for i in evaluations], axis=2)
     with np.errstate(invalid="ignore"):  # inf - inf is no score
         return values.mean(axis=1, dtype=float)
 

@@ -58,6 +58,12 @@ MARKS: dict[str, Any] = {
     "bin median": functools.partial(Line2D, [], [], color=GREY, linestyle=":"),
     "beyond": functools.partial(Line2D, [], [], color=GREY, marker="^", ms=4, linestyle="none"),
     "diverged": functools.partial(Line2D, [], [], color=GREY, marker="x", ms=4, linestyle="none"),
+    "kept": functools.partial(
+        Line2D, [], [], color=GREY, marker="o", ms=3, mew=0, linestyle="none"
+    ),
+    "stopped": functools.partial(
+        Line2D, [], [], color=GREY, marker="o", ms=3.5, mfc="white", mew=0.7, linestyle="none"
+    ),
     "start": functools.partial(Line2D, [], [], color=GREY, linestyle="--", linewidth=1),
     "leader": functools.partial(Line2D, [], [], color="black", linewidth=1.6),
     "fan": functools.partial(Line2D, [], [], color=CURVE_COLOURS[4], linewidth=0.8),

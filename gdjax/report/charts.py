@@ -8,7 +8,7 @@ import plotly.graph_objects as go
 from plotly.colors import sample_colorscale
 from plotly.subplots import make_subplots
 
-from gdjax.report import charts_joint, scales, words
+from gdjax.report import charts_joint, charts_rungs, scales, words
 from gdjax.report.charts_base import (
     CURVE_SCALE,
     axis,
@@ -19,7 +19,8 @@ from gdjax.report.charts_base import (
     legend,
     marks,
 )
-from gdjax.report.contents import BINS, Contents, Family, Metric, Profile
+from gdjax.report.contents import Contents
+from gdjax.report.profiles import BINS, Family, Metric, Profile
 from gdjax.report.scales import GREY
 
 
@@ -41,6 +42,10 @@ def draw(contents: Contents) -> list[Chart]:
     for i, family in enumerate(contents.families):
         title = words.titled("Learning curves", contents, family)
         charts.append(Chart(title, words.curve_caption(contents, i), _curves(contents, i)))
+    if contents.rungs is not None:
+        caption = words.rung_caption(contents, contents.rungs)
+        figure = charts_rungs.rungs(contents, contents.rungs)
+        charts.append(Chart("Rungs: who went on, and who was stopped", caption, figure))
     for entry in contents.parallels:
         title = words.titled("Parallel coordinates", contents, contents.families[entry.family])
         figure = charts_joint.parallels(entry)

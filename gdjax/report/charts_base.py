@@ -52,6 +52,8 @@ _MARKERS: dict[str, dict[str, Any]] = {
     "best": STAR,
     "run": {"size": 4, "opacity": 0.5},
     "beyond": {"size": 7, "symbol": "triangle-up"},
+    "kept": {"size": 6},
+    "stopped": {"size": 7, "symbol": "circle-open"},
     "diverged": {"size": 6, "symbol": "x-thin-open"},
     "range": {"size": 12, "symbol": "square", "opacity": 0.3},
 }

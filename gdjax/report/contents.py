@@ -1,60 +1,34 @@
 """What the figures and the page show of a result, worked out once."""
 
 import dataclasses
+import json
+import math
 from typing import NamedTuple
 
 import numpy as np
 
 from gdjax.errors import InvalidValue
-from gdjax.report import joint, scales
+from gdjax.report import joint, profiles, rungs, scales
 from gdjax.report.curves import Curves, evenly, learning_curves
+from gdjax.report.profiles import Family, Metric, Profile
+from gdjax.report.rungs import Rungs
 from gdjax.report.scales import Scale
-from gdjax.sweep.results import Best, SweepResult
+from gdjax.sweep.ranking import Best, Ranks
+from gdjax.sweep.results import SweepResult
 from gdjax.sweep.table import Status
 
-OFF_SCALE, DIVERGED = 0.09, 0.035  # depth of the markers below the bad end of an axis
 RUNS = 2000  # shown as points in a panel of the page; more make a browser slow
-BINS = 12
-LINE = 200  # values that a line goes through; with more it is noise, and bins are shown
 
 
-@dataclasses.dataclass(frozen=True)
-class Family:
-    """Trials of one optimizer."""
+class Width(NamedTuple):
+    """What a family's programs of one width did, and what was measured of it beforehand."""
 
-    name: str
-    rows: np.ndarray  # [trial of the family] its trials in the result
-    varying: list[str]  # hyperparameters, learning_rate first
-
-
-@dataclasses.dataclass(frozen=True)
-class Metric:
-    """A metric at the end of each run."""
-
-    name: str
-    label: str
-    mode: str
-    final: np.ndarray  # [trial, seed]; NaN where the run diverged or the metric is not finite
-    scale: Scale
-
-    @property
-    def mean(self) -> np.ndarray:
-        """Over seeds, ``[trial]``; NaN where one has none."""
-        return self.final.mean(axis=1)
-
-    @property
-    def spread(self) -> np.ndarray:
-        """Standard deviation over seeds, ``[trial]``; NaN for one seed."""
-        return self.final.std(axis=1, ddof=1) if self.final.shape[1] > 1 else np.nan * self.mean
-
-    def beyond(self, values: np.ndarray) -> np.ndarray:
-        """Which values lie off the scale, at its bad end."""
-        low, high = self.scale.inner
-        return values > high if self.mode == "min" else values < low
-
-    def edge(self, depth: float) -> float:
-        """A value at a fraction of the axis from its bad end."""
-        return self.scale.at(1 - depth if self.mode == "min" else depth)
+    family: Family
+    runs: int  # side by side
+    trials: int  # that they advanced
+    segments: int  # summed over those
+    speed: float  # times that of the default width; NaN where it was not tried
+    compile_seconds: float  # NaN where it was not tried
 
 
 class Runs(NamedTuple):
@@ -67,30 +41,12 @@ class Runs(NamedTuple):
 
 
 @dataclasses.dataclass(frozen=True)
-class Profile:
-    """A metric against a hyperparameter in one family, in order of the hyperparameter.
-
-    Where nothing else varies, ``centre`` is the mean over seeds of each trial and ``low`` and
-    ``high`` are their range. Else a point stands for a bin of trials: ``centre`` is the median
-    of their means, with diverged trials counted as worst, and ``best`` the best of them, which is
-    at ``best_x``.
-    """
-
-    x: np.ndarray
-    centre: np.ndarray
-    low: np.ndarray | None = None
-    high: np.ndarray | None = None
-    best_x: np.ndarray | None = None
-    best: np.ndarray | None = None
-
-
-@dataclasses.dataclass(frozen=True)
 class Contents:
     """All that a report shows of a result."""
 
     result: SweepResult
     best: Best | None  # None where every trial diverged
-    order: np.ndarray  # [trial] from best to worst
+    ranks: Ranks  # of all trials, from best to worst
     shown: np.ndarray  # trials that are shown one by one
     families: list[Family]
     axes: dict[str, Scale]  # hyperparameters that vary, learning_rate first
@@ -101,11 +57,33 @@ class Contents:
     maps: list[joint.Map]  # of the families in which several hyperparameters vary
     parallels: list[joint.Parallels]
     curves: Curves
+    rungs: Rungs | None  # None where no scheduler stopped a trial
+
+    @property
+    def order(self) -> np.ndarray:
+        """Trials from best to worst, ``[trial]``."""
+        return self.ranks.trial
 
     @property
     def objective(self) -> Metric:
         """The metric that ranks."""
         return self.metrics[0]
+
+    @property
+    def widths(self) -> list[Width]:
+        """The widths that each family's programs have, or were tried with, the widest first."""
+        found = []
+        unknown = json.dumps([[]] * len(self.families))
+        measured = json.loads(self.result.attributes.get("tried_widths", unknown))
+        for family, tried in zip(self.families, measured, strict=True):
+            times = {entry["width"]: entry for entry in tried}
+            widths = self.result.width[family.rows]  # [trial, evaluation]
+            for runs in sorted({*widths[widths > 0].tolist(), *times}, reverse=True):
+                made = widths == runs
+                counts = int(made.any(axis=1).sum()), int(made.sum())
+                time = times.get(runs, {"speed": math.nan, "compile_seconds": math.nan})
+                found.append(Width(family, runs, *counts, time["speed"], time["compile_seconds"]))
+        return found
 
     @property
     def colour_by(self) -> str | None:
@@ -124,6 +102,11 @@ class Contents:
         rank = {i: int(np.isin(self.order, self.families[i].rows).argmax()) for i in among}
         return sorted(sorted(among, key=lambda i: rank[i])[:count])
 
+    def family_of(self, trials: np.ndarray) -> np.ndarray:
+        """Of each trial which of the families it is of, ``int[trial]``."""
+        names = [family.name for family in self.families]
+        return np.array([names.index(name) for name in self.result.family[trials].tolist()])
+
     def best_in(self, entry: joint.Map) -> tuple[float, float] | None:
         """Where the best trial is on a map, x and y; None where it is of another family."""
         if self.best is None or self.best.family != self.families[entry.family].name:
@@ -141,7 +124,7 @@ class Contents:
         own = np.zeros((self.result.trials, 1), bool)
         own[np.intersect1d(family.rows, self.shown)] = True
         beyond = metric.beyond(metric.final)
-        edges = {"beyond": (beyond, OFF_SCALE), "diverged": (self.diverged, DIVERGED)}
+        edges = {"beyond": (beyond, scales.OFF_SCALE), "diverged": (self.diverged, scales.DIVERGED)}
         trial, seed = np.nonzero(own & np.isfinite(metric.final) & ~beyond)
         runs = {"run": Runs(values[trial], metric.final[trial, seed], trial, seed)}
         for kind, (chosen, depth) in edges.items():
@@ -159,22 +142,23 @@ class Contents:
 @np.errstate(all="ignore")  # runs that diverge overflow
 def prepare(result: SweepResult) -> Contents:
     """Work out all that a report shows."""
-    order = result.ranking()
+    ranks = result.ranks()
+    order = ranks.trial
     shown = evenly(order, max(1, RUNS // result.seeds))
-    families = [_family(result, name) for name in dict.fromkeys(result.family.tolist())]
-    names = [name for name in _ordered(result) if not np.isnan(result.settings[name]).all()]
+    families = [profiles.family_of(result, name) for name in dict.fromkeys(result.family.tolist())]
+    names = [name for name in profiles.ordered(result) if not np.isnan(result.settings[name]).all()]
     axes = {
         name: scales.hyperparameter_scale(name, result.settings[name])
         for name in names
-        if _varies(result.settings[name])
+        if profiles.varies(result.settings[name])
     }
-    metrics = [_metric(result, name) for name in _shown_metrics(result)]
+    metrics = [profiles.metric_of(result, name) for name in profiles.shown_metrics(result)]
     several = [i for i, family in enumerate(families) if len(family.varying) > 1]
     first = result.traces["loss"][..., 0].astype(float)
     return Contents(
         result=result,
         best=_best(result),
-        order=order,
+        ranks=ranks,
         shown=shown,
         families=families,
         axes=axes,
@@ -182,12 +166,16 @@ def prepare(result: SweepResult) -> Contents:
         metrics=metrics,
         initial_loss=float(first.mean()) if np.isfinite(first).all() else float("nan"),
         profiles={
-            name: [[_profile(result, m, f, name, axes[name]) for f in families] for m in metrics]
+            name: [
+                [profiles.profile_of(result, m, f, name, axes[name]) for f in families]
+                for m in metrics
+            ]
             for name in axes
         },
         maps=[_map(result, families, i, metrics[0], shown) for i in several],
         parallels=[_parallels(result, families, i, axes, metrics[0], shown) for i in several],
         curves=learning_curves(result, order, [family.rows for family in families]),
+        rungs=rungs.of(result, order, metrics[0].label),
     )
 
 
@@ -197,70 +185,6 @@ def _best(result: SweepResult) -> Best | None:
     except InvalidValue:
         return None
     return best if np.isfinite(best.mean) else None
-
-
-def _family(result: SweepResult, name: str) -> Family:
-    rows = np.flatnonzero(result.family == name)
-    varying = [k for k in _ordered(result) if _varies(result.settings[k][rows])]
-    return Family(name, rows, varying)
-
-
-def _ordered(result: SweepResult) -> list[str]:
-    """Hyperparameters, learning_rate first, the others as they came."""
-    return sorted(result.settings, key=lambda name: name != "learning_rate")
-
-
-def _varies(values: np.ndarray) -> bool:
-    return len(np.unique(values[~np.isnan(values)])) > 1
-
-
-def _shown_metrics(result: SweepResult) -> list[str]:
-    accuracies = [n for n in (*result.evaluations, *result.traces) if scales.is_accuracy(n)]
-    return list(dict.fromkeys([result.attributes["objective"], *accuracies[:2], "loss"]))
-
-
-def _metric(result: SweepResult, name: str) -> Metric:
-    final = result.final(name).astype(float)
-    final[~np.isfinite(final)] = np.nan
-    label, everything = scales.label(name), result.evaluations.get(name)
-    if everything is None:
-        everything = result.traces[name]
-        updates = min(result.attributes["segment"], result.attributes["steps"])
-        label = f"{'training loss' if name == 'loss' else label}, mean of last {updates} updates"
-    mode = scales.metric_mode(name, result.attributes)
-    first, accuracy = everything[..., 0].astype(float), scales.is_accuracy(name)
-    visible = np.append(final, first.mean()) if name == "loss" else final  # with the line there
-    scale = scales.metric_scale(label, visible, first, mode, accuracy)
-    return Metric(name, label, mode, final, scale)
-
-
-def _profile(
-    result: SweepResult, metric: Metric, family: Family, name: str, scale: Scale
-) -> Profile | None:
-    values = result.settings[name][family.rows]
-    if np.isnan(values).all():
-        return None
-    order = np.argsort(values, kind="stable")
-    values, final = values[order], metric.final[family.rows[order]]
-    x, mean = scale.place(values), final.mean(axis=1)
-    distinct, group = np.unique(values, return_inverse=True)
-    if family.varying in ([name], []) and len(distinct) == len(x) <= LINE:
-        if result.seeds == 1:
-            return Profile(x, mean)
-        return Profile(x, mean, low=final.min(axis=1), high=final.max(axis=1))
-    if len(distinct) > BINS:  # as many trials in each bin
-        group = np.arange(len(x)) * min(BINS, max(2, len(x) // 4)) // len(x)
-    sign = 1 if metric.mode == "min" else -1
-    cost = np.nan_to_num(sign * mean, nan=np.inf)
-    bins = [np.flatnonzero(group == i) for i in np.unique(group)]
-    leaders = [members[cost[members].argmin()] for members in bins]
-    medians = np.asarray([np.median(cost[members]) for members in bins])
-    return Profile(
-        x=np.asarray([np.median(x[members]) for members in bins]),
-        centre=np.where(np.isfinite(medians), sign * medians, np.nan),
-        best_x=x[leaders],
-        best=mean[leaders],
-    )
 
 
 def _map(

@@ -10,7 +10,7 @@ from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from gdjax.report import figures_joint, scales, words
+from gdjax.report import figures_joint, figures_rungs, scales, words
 from gdjax.report.canvas import (
     COLUMNS,
     CURVE_MAP,
@@ -22,7 +22,8 @@ from gdjax.report.canvas import (
     marks,
     note_omitted,
 )
-from gdjax.report.contents import BINS, Contents, Family, Metric, Profile
+from gdjax.report.contents import Contents
+from gdjax.report.profiles import BINS, Family, Metric, Profile
 from gdjax.report.scales import GREY
 
 
@@ -33,6 +34,8 @@ def draw(contents: Contents) -> dict[str, bytes]:
             f"by_{scales.file_name(name)}": _profile(contents, name) for name in contents.axes
         }
         figures["curves"] = _curves(contents)
+        if contents.rungs is not None:
+            figures["rungs"] = figures_rungs.rungs(contents, contents.rungs)
         if contents.maps:
             figures["parallel_coordinates"] = figures_joint.parallels(contents)
             figures["map"] = figures_joint.maps(contents)

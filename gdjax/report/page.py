@@ -36,7 +36,7 @@ p, figcaption, dt, .dim { color: var(--dim) } p.lead { color: var(--text); font-
 dl { display: grid; grid-template-columns: repeat(auto-fill, minmax(9rem, 1fr)); gap: .75rem }
 dt { font-size: .85rem } dd { margin: 0 } figure { margin: 0 } figcaption { font-size: .9rem }
 .plot { background: #fff; border-radius: .5rem; margin-top: .5rem; overflow: hidden }
-.wide { overflow-x: auto }
+.wide { overflow-x: auto } .whole { white-space: nowrap }
 table { border-collapse: collapse; font-size: .9rem; font-variant-numeric: tabular-nums }
 th, td { text-align: left; padding: .3rem 1rem .3rem 0; border-bottom: 1px solid var(--line);
   max-width: 16rem; overflow-wrap: break-word } th { font-weight: 600 }
@@ -47,6 +47,7 @@ def render(contents: Contents, charts: Sequence[Chart]) -> str:
     """The whole page."""
     objective = escape(contents.objective.label)
     parts = [f"<h1>Sweep: {objective}</h1>", _lead(contents), _facts(contents), _ranking(contents)]
+    parts.append(_widths(contents))
     if charts:
         parts.append(f'<p class="dim">{HANDLING}</p>')
     for i, chart in enumerate(charts):
@@ -89,23 +90,26 @@ def _lead(contents: Contents) -> str:
         for name, value in best.settings.items()
     )
     result = f"{escape(contents.objective.label)}&nbsp;{scales.measured(best.mean, best.spread)}"
-    over = f" (mean ± standard deviation over {contents.result.seeds} seeds)"
+    lead = f"Best: <b>{escape(best.family)}</b>, {settings}: <b>{result}</b>"
+    if contents.result.seeds == 1:
+        return f'<p class="lead">{lead}.</p><p>One seed does not tell how sure that is.</p>'
     return (
-        f'<p class="lead">Best: <b>{escape(best.family)}</b>, {settings}: <b>{result}</b>'
-        f"{over if contents.result.seeds > 1 else ''}.</p>"
+        f'<p class="lead">{lead} (mean ± standard deviation over {contents.result.seeds} seeds).'
+        f"</p><p>{words.sureness(best)}</p>"
     )
 
 
 def _facts(contents: Contents) -> str:
     """How the sweep was made."""
     result, about = contents.result, contents.result.attributes
+    widths = {str(width.runs) for width in contents.widths}
     counts = {status.name.lower(): int((result.status == status).sum()) for status in Status}
     facts = {
         "objective": f"{contents.objective.label}, {about['mode']}imum",
         "runs": f"{result.status.size} ({result.trials} trials × {result.seeds} seeds)",
         "ended": ", ".join(f"{count} {name}" for name, count in counts.items() if count),
         "updates a run": about["steps"],
-        "runs side by side": about.get("width"),
+        "runs side by side": ", ".join(widths) if len(widths) == 1 else None,
         "key": about.get("key"),
         "compiling": _seconds(about.get("compile_seconds")),
         "running": _seconds(about.get("run_seconds")),
@@ -143,7 +147,7 @@ def _trials(contents: Contents, ranks: Iterable[int]) -> str:
     several, rows = len(contents.families) > 1, []
     for rank in ranks:
         trial = int(contents.order[rank])
-        cells = [str(rank + 1), str(trial)]
+        cells = [f'<span class="whole">{words.rank(contents.ranks, rank)}</span>', str(trial)]
         cells += [escape(str(contents.result.family[trial]))] if several else []
         cells += [scales.number(contents.result.settings[n][trial]) for n in contents.axes]
         for metric in contents.metrics:
@@ -155,23 +159,53 @@ def _trials(contents: Contents, ranks: Iterable[int]) -> str:
     head += [scales.label(name) for name in contents.axes]
     head += [metric.label for metric in contents.metrics] + ["diverged"]
     spread = ", ± standard deviation" if contents.result.seeds > 1 else ""
-    note = f'<p class="dim">Mean over seeds{spread}; “diverged” counts runs.</p>'
+    known = "; behind a rank is its 95 % interval" if contents.result.seeds > 1 else ""
+    note = f'<p class="dim">Mean over seeds{spread}; “diverged” counts runs{known}.</p>'
     return _table(head, rows) + note
+
+
+def _widths(contents: Contents) -> str:
+    """How many runs each family's programs train side by side, where that differs."""
+    if len({width.runs for width in contents.widths}) < 2:
+        return ""
+    several = len(contents.families) > 1
+    tried = any(width.speed == width.speed for width in contents.widths)
+    head = [*(["family"] if several else []), "runs side by side", "trials", "their segments"]
+    head += ["speed", "compiling"] if tried else []
+    rows = []
+    for width in contents.widths:
+        cells = [escape(width.family.name)] if several else []
+        cells += [str(width.runs), str(width.trials), str(width.segments)]
+        if tried:
+            known = width.speed == width.speed
+            seconds = _seconds(width.compile_seconds) or ""
+            cells += [f"{width.speed:.2f}", seconds] if known else ["", ""]
+        rows.append(cells)
+    notes = ["A trial’s bits depend on the width of the program that made each of its segments."]
+    if tried:
+        notes.append("Speed was measured before, times that of the default width.")
+    note = f'<p class="dim">{" ".join(notes)}</p>'
+    return f"<h2>Widths</h2>{_table(head, rows)}{note}"
 
 
 def _diverged(contents: Contents) -> str:
     """Runs that diverged, where there are any."""
-    result, rows = contents.result, []
+    result, several, rows = contents.result, len(contents.families) > 1, []
     runs = np.argwhere(contents.diverged)
     if not len(runs):
         return ""
     for trial, seed in runs[:DIVERGED].tolist():
-        settings, reason = words.settings(contents, trial), str(result.reason[trial, seed])
-        cells = [trial, seed, settings, int(result.diverged_at[trial, seed]), reason]
+        cells = [trial, seed, *([result.family[trial]] if several else [])]
+        cells += [words.settings(contents, trial, family=False)]
+        cells += [int(result.diverged_at[trial, seed]), result.reason[trial, seed]]
         rows.append([escape(str(cell)) for cell in cells])
-    more = f'<p class="dim">and {len(runs) - DIVERGED} more</p>' if len(runs) > DIVERGED else ""
-    head = ["trial", "seed", "settings", "at update", "reason"]
-    return f"<h2>Runs that diverged</h2>{_table(head, rows)}{more}"
+    counts = [int(contents.diverged[family.rows].sum()) for family in contents.families]
+    named = zip(contents.families, counts, strict=True)
+    share = ", ".join(f"{escape(family.name)} {count}" for family, count in named if count)
+    total = f"{len(runs)} of {result.status.size} runs{f' ({share})' if several else ''}"
+    first = f", the first {DIVERGED} of them here" if len(runs) > DIVERGED else ""
+    head = ["trial", "seed", *(["family"] if several else []), "settings", "at update", "reason"]
+    return f'<h2>Runs that diverged</h2><p class="dim">{total}{first}.</p>{_table(head, rows)}'
 
 
 def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:

@@ -16,6 +16,7 @@ CURVE_COLOURS = ("#440154", "#472777", "#3E4989", "#31688E", "#26828E", "#1F9E89
                  "#6DCD59", "#A5DB36")  # fmt: skip
 MAP_COLOURS = "cividis"
 GREY = "#6B7280"
+OFF_SCALE, DIVERGED = 0.09, 0.035  # depth of the markers below the bad end of an axis
 # Ranges of more decades than these are shown on a logarithmic axis.
 HYPERPARAMETER_DECADES = 1.5
 METRIC_DECADES = 1.0

@@ -5,14 +5,19 @@ from html import escape
 import numpy as np
 
 from gdjax.report import joint, scales
-from gdjax.report.contents import BINS, Contents, Family, Metric
+from gdjax.report.contents import Contents
+from gdjax.report.profiles import BINS, Family, Metric
+from gdjax.report.rungs import Rungs
+from gdjax.sweep.ranking import Best, Ranks
+
+RUNG_AXIS = "updates; trials that came there → went on"
 
 
-def settings(contents: Contents, trial: int) -> str:
-    """The settings of a trial that vary, with its family where there are several."""
+def settings(contents: Contents, trial: int, family: bool = True) -> str:
+    """The settings of a trial that vary, with its ``family`` where there are several."""
     values = {scales.label(n): contents.result.settings[n][trial] for n in contents.axes}
     parts = [f"{name} {scales.number(value)}" for name, value in values.items() if value == value]
-    if len(contents.families) > 1:
+    if family and len(contents.families) > 1:
         parts.insert(0, scales.label(str(contents.result.family[trial]), 30))
     return ", ".join(parts) or "the only setting"
 
@@ -30,6 +35,23 @@ def at_best(contents: Contents, metric: Metric, short: bool = False) -> str:
     if short or contents.result.seeds == 1:
         return value
     return f"{value} (standard deviation over {contents.result.seeds} seeds)"
+
+
+def sureness(best: Best) -> str:
+    """How sure it is that the best trial is the best."""
+    if not best.peers:
+        return "No other trial came as far."
+    return (
+        f"Of the {best.peers + 1} trials that came as far it is the best with a probability of "
+        f"{best.probability:.0%}, as far as seeds tell; {best.rivals:.0f} of the others may be as "
+        "good (paired t-tests over seeds, 5 %)."
+    )
+
+
+def rank(ranks: Ranks, index: int) -> str:
+    """A rank from 1, with its interval where it is known to be wider."""
+    low, high = ranks.low[index], ranks.high[index]
+    return f"{index + 1} ({low:.0f}–{high:.0f})" if low < high else str(index + 1)
 
 
 def profile_legend(contents: Contents, name: str) -> dict[str, str]:
@@ -85,6 +107,33 @@ def map_legend(contents: Contents, entries: list[joint.Map]) -> dict[str, str]:
     if contents.diverged[rows].any():
         words["diverged"] = "diverged"
     return words
+
+
+def rung_legend(contents: Contents, shown: Rungs) -> dict[str, str]:
+    """Marks of the rungs, by kind, and what they mean."""
+    words = {}
+    if contents.best:
+        words["leader"] = f"best trial: {settings(contents, contents.best.trial)}"
+    words |= {"kept": "trial that went on, or came to its end", "stopped": "stopped at the rung"}
+    if len(shown.points("diverged")[0]):
+        words["diverged"] = "diverged after the rung"
+    return words
+
+
+def rung_caption(contents: Contents, shown: Rungs) -> str:
+    """How to read the rungs."""
+    parts = [
+        "A line is a trial, mean over seeds, through the rungs at which the scheduler compared it "
+        "with others; below each, how many trials came there and how many of them went on."
+    ]
+    if shown.beyond:
+        parts.append("What is off the scale is at the edge.")
+    measured = int((~np.isnan(contents.ranks.mean)).sum())
+    if len(shown.trials) < measured:
+        parts.append(
+            f"{len(shown.trials)} of {measured} trials, from each rung evenly from best to worst."
+        )
+    return " ".join(parts)
 
 
 def titled(title: str, contents: Contents, family: Family) -> str:

@@ -4,8 +4,10 @@ from gdjax.sweep.asha import asha
 from gdjax.sweep.concatenation import concatenate
 from gdjax.sweep.distributions import Choice, Integer, LogUniform, Uniform
 from gdjax.sweep.engine import reconnect, sweep
+from gdjax.sweep.ensembles import Top
 from gdjax.sweep.halving import hyperband, successive_halving
-from gdjax.sweep.results import Best, Rerun, SweepResult
+from gdjax.sweep.ranking import Best, Ranks
+from gdjax.sweep.results import Rerun, SweepResult
 from gdjax.sweep.space import Space
 from gdjax.sweep.spacefile import load_space
 from gdjax.sweep.stoppers import budget, median_stopping, plateau, target
@@ -16,10 +18,12 @@ __all__ = [
     "Choice",
     "Integer",
     "LogUniform",
+    "Ranks",
     "Rerun",
     "Space",
     "Status",
     "SweepResult",
+    "Top",
     "Uniform",
     "asha",
     "budget",

@@ -78,19 +78,26 @@ def take(result: SweepResult, trials: np.ndarray) -> SweepResult:
         evaluations={name: values[trials] for name, values in result.evaluations.items()},
         evaluation_steps=result.evaluation_steps,
         attributes=attributes,
-        again=again and (lambda trial, widths: again(int(trials[trial]), widths)),
+        again=again and (lambda chosen, widths: again(trials[chosen], widths)),
         **{name: getattr(result, name)[trials] for name in _PER_TRIAL},
     )
 
 
-def _again(results: Sequence[SweepResult]) -> Callable[[int, np.ndarray], Rerun] | None:
-    """Runs a trial again in the sweep that it comes from; None where one of them cannot."""
+def _again(
+    results: Sequence[SweepResult],
+) -> Callable[[np.ndarray, np.ndarray], list[Rerun]] | None:
+    """Runs trials again in the sweeps that they come from; None where one of those cannot."""
     rerun = [result.again for result in results if result.again is not None]
     ends = np.cumsum([result.trials for result in results])
 
-    def again(trial: int, widths: np.ndarray) -> Rerun:
-        index = int(np.searchsorted(ends, trial, side="right"))
-        return rerun[index](trial - int(ends[index]) + results[index].trials, widths)
+    def again(trials: np.ndarray, widths: np.ndarray) -> list[Rerun]:
+        index = np.searchsorted(ends, trials, side="right")
+        found: dict[int, Rerun] = {}
+        for i in np.unique(index).tolist():
+            mine = np.flatnonzero(index == i)
+            local = trials[mine] - ends[i] + results[i].trials
+            found |= dict(zip(mine.tolist(), rerun[i](local, widths[mine]), strict=True))
+        return [found[i] for i in range(len(trials))]
 
     return again if len(rerun) == len(results) else None
 

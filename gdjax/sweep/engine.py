@@ -209,7 +209,7 @@ def reconnect(
     place = np.argsort(np.concatenate([np.flatnonzero(result.family == name) for name in names]))
     # The sweep numbers its trials family by family; those of a concatenated result are mixed.
     return dataclasses.replace(
-        result, again=lambda trial, widths: sweep.rerun(int(place[trial]), widths)
+        result, again=lambda trials, widths: sweep.rerun(place[trials], widths)
     )
 
 

@@ -1,52 +1,22 @@
 """The Pareto front: trials that no other beats in several numbers at once."""
 
 from collections.abc import Sequence
-from typing import Any, Literal, Protocol
+from typing import Any, Literal
 
 import numpy as np
 
 from gdjax.errors import InvalidType, InvalidValue, nearest, shown
+from gdjax.sweep.measurements import Measurements
 
 Mode = Literal["min", "max"]
 STEPS = "steps"
 _BLOCK = 256  # rows that are compared at once: some megabytes
 
 
-class Measured(Protocol):
-    """What is needed of a sweep's result."""
-
-    settings: dict[str, np.ndarray]
-    traces: dict[str, np.ndarray]
-    evaluations: dict[str, np.ndarray]
-    evaluation_steps: np.ndarray
-    width: np.ndarray
-    attributes: dict[str, Any]
-
-    def final(self, name: str) -> np.ndarray:
-        """A metric where each trial ended, ``[trial, seed]``."""
-        ...
-
-
-def pareto(result: Measured, by: Sequence[str], modes: Sequence[Mode | None] | None) -> np.ndarray:
-    """Trials that no other one beats in several numbers at once.
-
-    One beats another that it is as good as in all of them and better in one; equals do not beat
-    each other. A trial with a diverged run is never among them, one that was stopped may be, with
-    what it measured and the steps that it made.
-
-    Args:
-      result: of a sweep.
-      by: metrics (the mean over seeds where the trial ended), hyperparameters, or ``"steps"``,
-        the updates that a run made.
-      modes: of each ``"min"`` or ``"max"``: which is better. It may be None for ``"loss"``,
-        ``"steps"`` and the task's objective, of which it is known.
-
-    Returns:
-      Trials, ``int[n]``, best in the first number first.
-
-    Raises:
-      InvalidValue, InvalidType: an unknown name, or one without a mode.
-    """
+def pareto(
+    result: Measurements, by: Sequence[str], modes: Sequence[Mode | None] | None
+) -> np.ndarray:
+    """Trials on the front; see :meth:`gdjax.SweepResult.pareto`."""
     names = check_names(by, choices(result))
     signs = [-1.0 if mode == "max" else 1.0 for mode in directions(result.attributes, names, modes)]
     values = columns(result, names) * signs
@@ -81,25 +51,24 @@ def front(values: np.ndarray) -> np.ndarray:
     return found
 
 
-def columns(result: Measured, names: Sequence[str]) -> np.ndarray:
+def columns(result: Measurements, names: Sequence[str]) -> np.ndarray:
     """Numbers of each trial, ``[trial, number]``.
 
     Of a metric the mean over seeds where the trial ended, NaN where one of them diverged; of
     ``"steps"`` the updates that a run made; else a hyperparameter.
     """
-    made = np.count_nonzero(result.width, axis=1)
 
     def column(name: str) -> np.ndarray:
         if name == STEPS:
-            return np.append(0, result.evaluation_steps)[made]
+            return np.append(0, result.evaluation_steps)[result.segments]
         if name in result.settings:
             return result.settings[name]
-        return result.final(name).mean(axis=1)
+        return result.final(name).mean(axis=1, dtype=float)
 
     return np.stack([np.asarray(column(name), float) for name in names], axis=1)
 
 
-def choices(result: Measured) -> list[str]:
+def choices(result: Measurements) -> list[str]:
     """Names that :func:`columns` knows."""
     return [*result.traces, *result.evaluations, *result.settings, STEPS]
 

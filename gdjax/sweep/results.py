@@ -1,34 +1,37 @@
 """What a sweep found: labelled arrays, a table, the best setting, files without pickle."""
 
 import dataclasses
-import json
 import os
 import pathlib
 from collections.abc import Callable, Sequence
 from typing import Any, Literal, NamedTuple
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 
-from gdjax.errors import InvalidValue, MissingExtra, nearest
-from gdjax.sweep import checkpoint, pareto
-from gdjax.sweep.ledger import mean_of_finite
-from gdjax.sweep.table import Status
+from gdjax.errors import InvalidType, InvalidValue, shown
+from gdjax.sweep import ensembles, export, pareto, ranking
+from gdjax.sweep.ensembles import Top
+from gdjax.sweep.measurements import Measurements
+from gdjax.sweep.ranking import Best, Ranks
 
 RESULTS_FILE = "results.nc"
-RESERVED = frozenset(("trial", "seed", "step", "evaluation_step", "family", "status", "width"))
-RESERVED |= {"diverged_at", "reason", "lost"}
+RESERVED = frozenset(
+    (
+        "trial",
+        "seed",
+        "step",
+        "evaluation_step",
+        "family",
+        "status",
+        "diverged_at",
+        "reason",
+        "width",
+        "lost",
+    )
+)
 """Names in every result, which no hyperparameter and no metric may have."""
-
-
-class Best(NamedTuple):
-    """The best trial, and how sure that is."""
-
-    trial: int
-    family: str
-    settings: dict[str, float]
-    by: str  # the metric that ranks
-    mean: float  # over seeds
-    spread: float  # standard deviation over seeds; NaN for one seed
 
 
 class Rerun(NamedTuple):
@@ -40,7 +43,7 @@ class Rerun(NamedTuple):
 
 
 @dataclasses.dataclass
-class SweepResult:
+class SweepResult(Measurements):
     """All measurements of a sweep.
 
     A trial is one setting of one family; it is run once for each seed.
@@ -51,7 +54,7 @@ class SweepResult:
       traces: the training loss and the loss's metrics, ``[trial, seed, step]``.
       evaluations: the task's metrics after each segment, ``[trial, seed, evaluation]``.
       evaluation_steps: updates made before each evaluation, ``[evaluation]``.
-      status: a :class:`gdjax.sweep.stopping.Status` a run, ``[trial, seed]``.
+      status: a :class:`gdjax.sweep.table.Status` a run, ``[trial, seed]``.
       diverged_at: step at which a run diverged, ``[trial, seed]``; -1 where it did not.
       reason: why a run did not finish, ``[trial, seed]``; empty where it did.
       width: runs side by side in the program that made each segment, ``[trial, evaluation]``; 0
@@ -59,55 +62,13 @@ class SweepResult:
       lost: whether a scheduler stopped the trial because others did better, ``[trial]``.
       attributes: how it was made: objective, mode, steps, segment, key, rules, versions, device,
         ``compile_seconds`` and ``run_seconds``.
-      again: runs a trial again, given its widths; None where the result was loaded without its
+      again: runs trials again, given their widths; None where the result was loaded without its
         task.
     """
 
-    family: np.ndarray
-    settings: dict[str, np.ndarray]
-    traces: dict[str, np.ndarray]
-    evaluations: dict[str, np.ndarray]
-    evaluation_steps: np.ndarray
-    status: np.ndarray
-    diverged_at: np.ndarray
-    reason: np.ndarray
-    width: np.ndarray
-    lost: np.ndarray
-    attributes: dict[str, Any]
-    again: Callable[[int, np.ndarray], Rerun] | None = dataclasses.field(default=None, repr=False)
-
-    @property
-    def trials(self) -> int:
-        """Number of trials."""
-        return self.status.shape[0]
-
-    @property
-    def seeds(self) -> int:
-        """Runs of each trial."""
-        return self.status.shape[1]
-
-    def final(self, name: str) -> np.ndarray:
-        """A metric where each trial ended, ``[trial, seed]``: NaN where a run diverged.
-
-        The last evaluation; for what is measured at every step, the mean over the steps of the
-        last segment at which it is finite.
-        """
-        made = np.count_nonzero(self.width, axis=1)
-        if name in self.evaluations:
-            last = np.maximum(made - 1, 0)[:, None, None]
-            values = np.take_along_axis(self.evaluations[name], last, axis=2)[..., 0]
-        elif name in self.traces:
-            values = np.full(self.status.shape, np.nan)
-            begins = np.append(0, self.evaluation_steps)
-            for count in np.unique(made[made > 0]).tolist():
-                steps = slice(begins[count - 1], begins[count])
-                values[made == count] = mean_of_finite(self.traces[name][made == count, :, steps])
-        else:
-            raise InvalidValue(
-                f"no metric {name!r}: {nearest(name, [*self.traces, *self.evaluations])}"
-            )
-        usable = np.isfinite(values) & (self.status != Status.DIVERGED)
-        return np.where(usable, values, np.nan)
+    again: Callable[[np.ndarray, np.ndarray], list[Rerun]] | None = dataclasses.field(
+        default=None, repr=False
+    )
 
     def ranking(
         self, by: str | None = None, mode: Literal["min", "max"] | None = None
@@ -117,41 +78,63 @@ class SweepResult:
         Those that a scheduler stopped, for others did better, stand behind the others, the longer
         they ran the further in front; last are those with a diverged seed.
         """
-        by, mode = self._objective(by, mode)
-        means = self.final(by).mean(axis=1)
-        made = np.where(self.lost, np.count_nonzero(self.width, axis=1), 0)
-        order = (-means if mode == "max" else means, -made, self.lost, np.isnan(means))
-        return np.lexsort(order)  # stable; the last key is the first to decide
+        return ranking.ranking(self, by, mode)
 
-    def best(self, by: str | None = None, mode: Literal["min", "max"] | None = None) -> Best:
-        """The best trial by a metric's mean over seeds.
+    def best(
+        self,
+        by: str | None = None,
+        mode: Literal["min", "max"] | None = None,
+        over: Literal["seed"] = "seed",
+    ) -> Best:
+        """The best trial by a metric's mean over seeds, and how sure it is that it is the best.
 
         Args:
           by: a metric; the task's objective where None.
           mode: whether less or more is better; needed for a metric that is neither the
             objective nor the loss.
+          over: the dimension of the mean.
+
+        Returns:
+          Its settings, mean and spread; how many other trials came as far (were not stopped before
+          it, for others did better); the probability that none of those is better, see
+          :func:`gdjax.sweep.ranking.chances`; and how many of those have a difference from it that
+          may be 0, by paired t-tests at 5 %. What one seed cannot tell is NaN.
 
         Raises:
           InvalidValue: an unknown metric, one without a mode, or every trial diverged.
         """
-        by, mode = self._objective(by, mode)
-        trial = int(self.ranking(by, mode)[0])
-        values = self.final(by)[trial]
-        if np.isnan(values.mean()):
-            raise InvalidValue(
-                f"there is no best trial: each was stopped before it was measured, or has a run "
-                f"that diverged or whose {by} is not finite; smaller learning rates may help"
-            )
-        spread = float(values.std(ddof=1)) if self.seeds > 1 else float("nan")
-        settings = {k: float(v[trial]) for k, v in self.settings.items() if not np.isnan(v[trial])}
-        return Best(trial, str(self.family[trial]), settings, by, float(values.mean()), spread)
+        return ranking.best(self, by, mode, over)
+
+    def ranks(self, by: str | None = None, mode: Literal["min", "max"] | None = None) -> Ranks:
+        """The ranking with mean, spread, standard error, probability and interval of each rank.
+
+        ``pandas.DataFrame(result.ranks()._asdict())`` is a table of it.
+        """
+        return ranking.rank(self, by, mode)
 
     def pareto(
         self,
         by: Sequence[str] = ("loss", "steps"),
         modes: Sequence[Literal["min", "max"] | None] | None = None,
     ) -> np.ndarray:
-        """The Pareto front, ``int[n]``; see :func:`gdjax.sweep.pareto.pareto`."""
+        """The Pareto front: trials that no other one beats in several numbers at once, ``int[n]``.
+
+        One beats another that it is as good as in all of them and better in one; equals do not
+        beat each other. A trial with a diverged run is never on the front; one that was stopped
+        may be, with what it measured and the steps that it made.
+
+        Args:
+          by: metrics (the mean over seeds where the trial ended), hyperparameters, or
+            ``"steps"``, the updates that a run made.
+          modes: of each ``"min"`` or ``"max"``: which is better. It may be None for ``"loss"``,
+            ``"steps"`` and the task's objective, of which it is known.
+
+        Returns:
+          Trials, best in the first number first.
+
+        Raises:
+          InvalidValue, InvalidType: an unknown name, or one without a mode.
+        """
         return pareto.pareto(self, by, modes)
 
     def rerun(self, trial: int) -> Rerun:
@@ -163,58 +146,118 @@ class SweepResult:
         """
         if not 0 <= trial < self.trials:
             raise InvalidValue(f"there is no trial {trial}; they are 0 to {self.trials - 1}")
-        if self.again is None:
-            raise InvalidValue(
-                "this result was loaded without its task; give it back: "
-                "gdjax.reconnect(result, task, optimizer).rerun(...)"
-            )
         if not self.width[trial].any():
             raise InvalidValue(
                 f"trial {trial} was stopped before its first segment ({self.reason[trial, 0]})"
             )
-        return self.again(trial, self.width[trial])
+        return self._again(np.array([trial]))[0]
+
+    def top(self, k: int, by: str | None = None, mode: Literal["min", "max"] | None = None) -> Top:
+        """The best ``k`` trials and their parameters: they are run again, as by :meth:`rerun`.
+
+        Args:
+          k: how many, at least 1.
+          by: the metric that ranks, as in :meth:`best`.
+          mode: whether less or more of it is better.
+
+        Returns:
+          The trials, best first, and their parameters at their end, leaves ``[k, seed, ...]``.
+
+        Raises:
+          InvalidValue: fewer than ``k`` trials ended with a finite metric, or the result was
+            loaded without its task.
+        """
+        by, mode = self.objective(by, mode)
+        able = int(np.isfinite(self.final(by).mean(axis=1)).sum())
+        if isinstance(k, bool) or not isinstance(k, (int, np.integer)) or not 1 <= k <= able:
+            raise InvalidValue(
+                f"k must be a whole number from 1 to {able}, the trials that ended with a finite "
+                f"{by} in every seed, got {shown(k)}"
+            )
+        trials = self.ranking(by, mode)[:k]
+        params = [again.params for again in self._again(trials)]
+        return Top(trials, jax.tree.map(lambda *x: jnp.stack(x), *params))
+
+    def ensemble(
+        self,
+        k: int,
+        predict: Callable[[Any, Any], Any],
+        by: str | None = None,
+        mode: Literal["min", "max"] | None = None,
+    ) -> Callable[[Any], Any]:
+        """A function of inputs: the mean of what the runs of the best ``k`` trials predict.
+
+        Args:
+          k: trials, each with all its seeds; see :meth:`top`.
+          predict: ``predict(params, inputs) -> predictions`` of one run, a pure function or a
+            binding of one. Let it return what may be averaged: probabilities, not classes.
+          by: the metric that ranks, as in :meth:`best`.
+          mode: whether less or more of it is better.
+
+        Returns:
+          A compiled function, itself a pytree whose leaves are all members' parameters.
+        """
+        _callable("predict", predict)
+        return ensembles.ensemble(self.top(k, by, mode).params, predict)
+
+    def weight_average(
+        self,
+        k: int,
+        evaluate: Callable[[Any], dict[str, Any]] | None = None,
+        by: str | None = None,
+        mode: Literal["min", "max"] | None = None,
+    ) -> Any:
+        """Of each seed the mean of the parameters of the best ``k`` trials, leaves ``[seed, ...]``.
+
+        A seed's runs start from the same parameters and see the same batches, so that their mean
+        can be a good model; the mean over seeds hardly ever is.
+
+        Args:
+          k: trials; see :meth:`top`.
+          evaluate: ``evaluate(params) -> metrics``, such as the task's. Where given, from the best
+            trial on each is taken into the mean only if that makes it no worse (a greedy soup);
+            else all are (a uniform soup).
+          by: the metric that ranks, and that ``evaluate`` returns, as in :meth:`best`.
+          mode: whether less or more of it is better.
+
+        Reference:
+          Wortsman et al., Model soups (https://arxiv.org/abs/2203.05482), recipe 1.
+        """
+        if evaluate is None:
+            return ensembles.uniform_soup(self.top(k, by, mode).params)
+        _callable("evaluate", evaluate)
+        cost = ensembles.cost_of(evaluate, *self.objective(by, mode))
+        return ensembles.greedy_soup(self.top(k, by, mode).params, cost)
 
     def to_xarray(self) -> Any:
         """An ``xarray.Dataset`` with dimensions trial, seed, step and evaluation_step."""
-        xarray = _import("xarray", "SweepResult.to_xarray")
-        runs = ("trial", "seed")
-        variables: dict[str, tuple] = {
-            n: ((*runs, "step"), values) for n, values in self.traces.items()
-        }
-        for name, values in self.evaluations.items():
-            variables[name] = ((*runs, "evaluation_step"), values)
-        variables["status"] = (runs, self.status, {"flags": json.dumps(_flags())})
-        variables["diverged_at"] = (runs, self.diverged_at, {"units": "step", "none": -1})
-        variables["reason"] = (runs, self.reason.astype(object))
-        variables["lost"] = ("trial", self.lost.astype(np.int8))
-        variables["width"] = (("trial", "evaluation_step"), self.width, {"units": "runs"})
-        steps = np.arange(self.attributes["steps"])
-        coordinates = {
-            "trial": np.arange(self.trials),
-            "seed": np.arange(self.seeds),
-            "step": ("step", steps, {"units": "updates before the measurement"}),
-            "evaluation_step": (
-                "evaluation_step",
-                self.evaluation_steps,
-                {"units": "updates before the measurement"},
-            ),
-            "family": ("trial", self.family.astype(object)),
-            **{name: ("trial", values) for name, values in self.settings.items()},
-        }
-        attributes = {**self.attributes, "hyperparameters": json.dumps(list(self.settings))}
-        return xarray.Dataset(variables, coordinates, attributes)
+        return export.xarray_of(self)
 
     def to_pandas(self) -> Any:
         """A tidy ``pandas.DataFrame``, one row a run: settings, final metrics, status."""
-        pandas = _import("pandas", "SweepResult.to_pandas")
-        trial, seed = (index.ravel() for index in np.indices(self.status.shape))
-        columns = {"trial": trial, "seed": seed, "family": self.family[trial]}
-        columns |= {name: values[trial] for name, values in self.settings.items()}
-        columns |= {n: self.final(n).ravel() for n in (*self.traces, *self.evaluations)}
-        columns["status"] = [Status(code).name.lower() for code in self.status.ravel()]
-        columns["diverged_at"] = self.diverged_at.ravel()
-        columns["reason"] = self.reason.ravel()
-        return pandas.DataFrame(columns)
+        return export.pandas_of(self)
+
+    def to_csv(self, path: str | os.PathLike) -> pathlib.Path:
+        """Write the table of :meth:`to_pandas` as CSV, whole or not at all; replaces a file.
+
+        Raises:
+          InvalidValue: it cannot be written.
+        """
+        return export.write_csv(self, path)
+
+    def to_tensorboard(self, directory: str | os.PathLike) -> pathlib.Path:
+        """Write event files for TensorBoard: settings for its HParams plugin, and scalars.
+
+        A run of TensorBoard is a run of the sweep, in ``trial_007/seed_0`` of the directory (in
+        ``trial_007`` where there is one seed), and a row of the HParams table is a trial, with the
+        mean over its seeds. Scalars are what was measured at each evaluation; of what is measured
+        at every step, the mean since the evaluation before.
+
+        Raises:
+          MissingExtra: tensorboardX is not installed.
+          InvalidValue: the directory holds such an export, or cannot be written to.
+        """
+        return export.write_tensorboard(self, directory)
 
     def save(self, directory: str | os.PathLike) -> pathlib.Path:
         """Write ``results.nc`` (netCDF) into a directory, whole or not at all.
@@ -222,16 +265,7 @@ class SweepResult:
         Raises:
           InvalidValue: the directory holds a sweep already, or cannot be written to.
         """
-        dataset = self.to_xarray()
-        _import("h5netcdf", "SweepResult.save")
-        path = checkpoint.prepare(directory, (RESULTS_FILE,)) / RESULTS_FILE
-        content = bytes(dataset.to_netcdf(engine="h5netcdf"))  # HDF5 crashes on a full disk
-        try:
-            with checkpoint.atomic(path, new=True) as temporary:
-                temporary.write_bytes(content)
-        except OSError as error:
-            raise InvalidValue(f"{path} cannot be written: {error.strerror}") from None
-        return path
+        return export.write_netcdf(self, directory, RESULTS_FILE)
 
     @classmethod
     def load(cls, directory: str | os.PathLike) -> "SweepResult":
@@ -240,56 +274,17 @@ class SweepResult:
         Raises:
           InvalidValue: the directory holds no sweep.
         """
-        path = pathlib.Path(directory) / RESULTS_FILE
-        if not path.is_file():
-            raise InvalidValue(f"{directory} holds no sweep: there is no {RESULTS_FILE} in it")
-        xarray = _import("xarray", "SweepResult.load")
-        _import("h5netcdf", "SweepResult.load")
-        try:
-            with xarray.open_dataset(path, engine="h5netcdf") as file:
-                data = file.load()
-        except OSError as error:
-            raise InvalidValue(f"{path} cannot be read: {error}") from None
-        if "hyperparameters" not in data.attrs:
-            raise InvalidValue(f"{path} was not written by a gdjax sweep")
-        attributes = {k: getattr(v, "item", lambda v=v: v)() for k, v in data.attrs.items()}
-        names = json.loads(attributes.pop("hyperparameters"))
+        return cls(**export.read_netcdf(pathlib.Path(directory) / RESULTS_FILE))
 
-        def along(dimension: str) -> dict[str, np.ndarray]:
-            return {str(k): v.values for k, v in data.items() if dimension in v.dims}
-
-        return cls(
-            family=data["family"].values.astype(str),
-            settings={name: data[name].values for name in names},
-            traces=along("step"),
-            evaluations={k: v for k, v in along("evaluation_step").items() if k != "width"},
-            evaluation_steps=data["evaluation_step"].values,
-            status=data["status"].values,
-            diverged_at=data["diverged_at"].values,
-            reason=data["reason"].values.astype(str),
-            width=data["width"].values,
-            lost=data["lost"].values.astype(bool),
-            attributes=attributes,
-        )
-
-    def _objective(self, by: str | None, mode: Any) -> tuple[str, Any]:
-        objective: str = self.attributes["objective"]
-        known: dict[str, Any] = {"loss": "min", objective: self.attributes["mode"]}
-        by = objective if by is None else by
-        if mode not in (None, "min", "max"):
-            raise InvalidValue(f"mode must be 'min' or 'max', got {mode!r}")
-        if mode is None and by not in known:
-            self.final(by)  # an unknown metric is told first
-            raise InvalidValue(f"say which is better of {by!r}: mode='min' or mode='max'")
-        return by, mode or known[by]
+    def _again(self, trials: np.ndarray) -> list[Rerun]:
+        if self.again is None:
+            raise InvalidValue(
+                "this result was loaded without its task; give it back: "
+                "gdjax.reconnect(result, task, optimizer).rerun(...)"
+            )
+        return self.again(trials, self.width[trials])
 
 
-def _flags() -> dict[str, int]:
-    return {status.name.lower(): int(status) for status in Status}
-
-
-def _import(module: str, feature: str) -> Any:
-    try:
-        return __import__(module)
-    except ImportError:
-        raise MissingExtra(feature, "sweep") from None
+def _callable(name: str, value: Any) -> None:
+    if not callable(value):
+        raise InvalidType(f"{name} must be a function of parameters, got {shown(value)}")

@@ -1,8 +1,8 @@
-"""A sweep that is ready to run: programs, rules, tables; and one trial of it again."""
+"""A sweep that is ready to run: programs, rules, tables; and trials of it again."""
 
 import functools
 from collections.abc import Sequence
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import jax
 import numpy as np
@@ -101,25 +101,47 @@ class Sweep:
             first = mine.stop
         return parts
 
-    def rerun(self, trial: int, widths: np.ndarray) -> Rerun:
-        """A trial again, each segment in the program that made it.
+    def rerun(self, trials: np.ndarray, widths: np.ndarray) -> list[Rerun]:
+        """Trials again, each segment in the program that made it.
+
+        Those of one family that the same programs made run side by side.
 
         Args:
-          trial: its number in the sweep.
-          widths: of the programs, ``int[evaluation]``, 0 for segments that were not made.
+          trials: their numbers in the sweep, ``int[n]``.
+          widths: of the programs, ``int[n, evaluation]``, 0 for segments that were not made.
         """
         ledger = self.ledger()
-        part = next(part for part in self.parts(ledger) if trial in part.trials)
-        executor, number = part.executor, np.array([trial - part.first])
-        for segment in range(np.count_nonzero(widths)):
-            program = executor.program(int(widths[segment]))
-            (job,) = pack(number, np.array([segment]), self.options.seeds, program.shape)
-            flight = executor.dispatch(job, program)
-            ledger.hand_out(np.array([trial]), program.shape.width)
-            ledger.collect(job, job.trials + part.first, flight.measured)
-        traces = {name: values[trial] for name, values in ledger.traces.items()}
-        evaluations = {name: values[trial] for name, values in ledger.evaluations.items()}
-        return Rerun(executor.params(number[0]), traces, evaluations)
+        params: dict[int, Any] = {}
+        for part in self.parts(ledger):
+            mine = np.isin(trials, part.trials)
+            for row in np.unique(widths[mine], axis=0):
+                same = trials[mine & (widths == row).all(axis=1)]
+                params |= self._rerun(part, same, row[row > 0], ledger)
+        return [
+            Rerun(
+                params[trial],
+                {name: values[trial] for name, values in ledger.traces.items()},
+                {name: values[trial] for name, values in ledger.evaluations.items()},
+            )
+            for trial in trials.tolist()
+        ]
+
+    def _rerun(
+        self, part: Part, trials: np.ndarray, widths: np.ndarray, ledger: Ledger
+    ) -> dict[int, Any]:
+        """Parameters at the end by trial; what is measured goes into the ledger."""
+        params = {}
+        for segment, width in enumerate(widths.tolist()):
+            program = part.executor.program(width)
+            now = np.full(len(trials), segment)
+            for job in pack(trials - part.first, now, self.options.seeds, program.shape):
+                flight = part.executor.dispatch(job, program)
+                here = np.unique(job.trials[job.real])
+                ledger.hand_out(here + part.first, width)
+                ledger.collect(job, job.trials + part.first, flight.measured)
+                if segment + 1 == len(widths):
+                    params |= {i + part.first: part.executor.params(i) for i in here.tolist()}
+        return params
 
     def _make_programs(self, kind: Kind, width: int | None) -> list[Program]:
         trials = self._room or kind.family.trials

@@ -29,7 +29,7 @@ def make(sampler=None, **options):
 def check_told(trials, result):
     """What a study's trials know is what the result says."""
     numbers = json.loads(result.attributes["study_trials"])
-    finals = result.final("size").mean(axis=1)
+    finals = result.final("size").mean(axis=1, dtype=float)
     assert len(numbers) == result.trials
     for i, number in enumerate(numbers):
         trial = trials[number]
@@ -172,7 +172,7 @@ def test_a_study_of_two_directions():
     done = [trial for trial in study.trials if trial.state == TrialState.COMPLETE]
     assert len(done) == np.count_nonzero(~result.lost) > 1
     for trial in done:
-        size = result.final("size").mean(axis=1)[trial.number]
+        size = result.final("size").mean(axis=1, dtype=float)[trial.number]
         assert trial.values == [size, result.settings["learning_rate"][trial.number]]
     on_front = pareto(result, ["size", "learning_rate"], [None, "min"])
     mine = [trial for trial in on_front if not result.lost[trial]]
@@ -186,7 +186,11 @@ def more_is_better():
 def test_more_is_better():
     study = make(direction="maximize")
     result = optimize(study, more_is_better(), gdjax.sgd, RATES, **SMALL)
-    assert study.best_trial.number == result.best().trial == np.argmax(result.final("size").mean(1))
+    assert (
+        study.best_trial.number
+        == result.best().trial
+        == np.argmax(result.final("size").mean(axis=1, dtype=float))
+    )
 
 
 @pytest.mark.parametrize(

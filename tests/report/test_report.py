@@ -13,7 +13,7 @@ import gdjax.report
 from gdjax.errors import InvalidValue, MissingExtra
 from gdjax.report import contents, scales
 from gdjax.sweep.table import Status
-from tests.synthetic import GRID, RATES, THREE, synthetic
+from tests.synthetic import GRID, RATES, THREE, halved, synthetic
 
 VOID = {"meta", "link", "br"}
 
@@ -37,6 +37,10 @@ CASES = {
     "a negative metric": lambda: _shifted(synthetic(GRID)),
     "nasty names": lambda: synthetic(
         {NASTY: RATES, f"b{NASTY}": RATES[::-1]}, ["_a" + NASTY] * 4 + [NASTY] * 5
+    ),
+    "halving": lambda: halved(
+        synthetic({"learning_rate": RATES}, ["sgd"] * 5 + ["adam"] * 4),
+        [1] * 3 + [2, 4, 4] + [1] * 3,
     ),
     "many families": lambda: synthetic({"learning_rate": RATES}, list("abcdefghi")),
 }
@@ -78,7 +82,7 @@ class Page(HTMLParser):
         assert self.open.pop() == tag
 
     def handle_data(self, data):
-        if self.open and self.open[-1] in ("td", "th"):
+        if self.open and self.open[-1] in ("td", "th", "span"):  # a span is inside a cell
             self.rows[-1][-1] += data
         if self.open and self.open[-1] not in ("script", "style"):
             self.texts.append(data)
@@ -103,9 +107,11 @@ def test_every_case_makes_figures_and_a_page(case, tmp_path):
     assert not page.open
     assert page.loads == ["data:,"]
     assert "<img" not in text.split("<script>", 1)[0]
-    expected = len(prepared.axes) + len(prepared.families) + 2 * len(prepared.maps)
+    rungs = prepared.rungs is not None
+    assert rungs == (case == "halving")
+    expected = len(prepared.axes) + len(prepared.families) + rungs + 2 * len(prepared.maps)
     assert len(_figures(text)) == expected == text.count('class="plot"')
-    assert len(files) == 1 + len(prepared.axes) + 1 + (2 if prepared.maps else 0)
+    assert len(files) == 1 + len(prepared.axes) + 1 + rungs + (2 if prepared.maps else 0)
 
 
 def test_a_page_without_a_best_trial_says_so(tmp_path):
@@ -142,7 +148,62 @@ def test_the_table_of_diverged_runs_has_step_and_reason_and_the_count_of_the_res
     rows = page.rows[head + 1 :]
     assert len(rows) == 50
     assert rows[0] == ["1", "0", "learning rate 0.604", "5", "loss is nan"]
-    assert "and 50 more" in page.texts
+    assert "100 of 202 runs, the first 50 of them here." in page.texts
+
+
+def test_diverged_runs_of_several_families_are_told_apart(tmp_path):
+    result = synthetic({"learning_rate": [0.1, 0.7, 0.1, 0.7]}, ["sgd", "sgd", "adam", "adam"])
+    page = Page(gdjax.report.write(result, tmp_path)[0].read_text())
+    head = page.rows.index(["trial", "seed", "family", "settings", "at update", "reason"])
+    assert page.rows[head + 1] == ["1", "0", "sgd", "learning rate 0.7", "5", "loss is nan"]
+    assert "4 of 8 runs (sgd 2, adam 2)." in page.texts
+
+
+def test_a_page_says_how_sure_the_best_is(tmp_path):
+    result = synthetic({"b1": [0.1, 0.2, 0.3]}, seeds=3)
+    page = Page(gdjax.report.write(result, tmp_path)[0].read_text())
+    best, ranks = result.best(), result.ranks()
+    assert any(
+        text.startswith("Of the 3 trials that came as far it is the best with a probability of ")
+        and f" {best.probability:.0%}, as far as seeds tell; {best.rivals:.0f} of the others"
+        in text
+        for text in page.texts
+    )
+    low, high = ranks.low[0], ranks.high[0]
+    assert page.rows[1][0] == (f"1 ({low:.0f}–{high:.0f})" if low < high else "1")
+    assert any("(" in row[0] for row in page.rows[1:4])
+    page = Page(gdjax.report.write(synthetic({"b1": [0.1, 0.2]}, seeds=1), tmp_path)[0].read_text())
+    assert "One seed does not tell how sure that is." in page.texts
+    assert [row[0] for row in page.rows[1:3]] == ["1", "2"]
+
+
+def test_widths_are_a_table_where_they_differ(tmp_path):
+    result = synthetic({"b1": np.arange(5) / 10}, ["sgd"] * 3 + ["adam"] * 2)
+    page = Page(gdjax.report.write(result, tmp_path)[0].read_text())
+    assert page.texts[page.texts.index("runs side by side") + 1] == "16"
+    result.width[1] = [16, 2, 2, 0]
+    page = Page(gdjax.report.write(result, tmp_path)[0].read_text())
+    head = page.rows.index(["family", "runs side by side", "trials", "their segments"])
+    assert page.rows[head + 1 :] == [
+        ["sgd", "16", "3", "9"],
+        ["sgd", "2", "1", "2"],
+        ["adam", "16", "2", "8"],
+    ]
+
+
+def test_widths_that_were_tried_are_told(tmp_path):
+    result = synthetic({"b1": np.arange(5) / 10})
+    tried = [
+        {"width": 16, "speed": 1.5, "compile_seconds": 0.26},
+        {"width": 8, "speed": 1.0, "compile_seconds": 0.5},
+    ]
+    result.attributes["tried_widths"] = json.dumps([tried])
+    page = Page(gdjax.report.write(result, tmp_path)[0].read_text())
+    head = page.rows.index(["runs side by side", "trials", "their segments", "speed", "compiling"])
+    assert page.rows[head + 1 :] == [
+        ["16", "5", "20", "1.50", "0.3 s"],
+        ["8", "0", "0", "1.00", "0.5 s"],
+    ]
 
 
 def test_a_report_of_very_many_trials_is_thinned_and_says_so(tmp_path):

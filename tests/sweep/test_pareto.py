@@ -73,7 +73,7 @@ def result(noisy):
 
 
 def test_the_front_of_a_sweep(result):
-    size, steps = result.final("size").mean(axis=1), result.evaluation_steps
+    size, steps = result.final("size").mean(axis=1, dtype=float), result.evaluation_steps
     made = steps[np.count_nonzero(result.width, axis=1) - 1]
     np.testing.assert_array_equal(columns(result, ["size", "steps"]).T, [size, made])
     found = result.pareto(("size", "steps"))
@@ -88,7 +88,7 @@ def test_the_front_of_a_sweep(result):
 
 def test_modes_and_hyperparameters(result):
     rate = result.settings["learning_rate"]
-    loss = result.final("loss").mean(axis=1)
+    loss = result.final("loss").mean(axis=1, dtype=float)
     found = result.pareto(("learning_rate", "loss"), modes=("max", None))
     np.testing.assert_array_equal(found, pareto(result, ["learning_rate", "loss"], ["max", "min"]))
     able = np.flatnonzero(~np.isnan(loss))

@@ -1,0 +1,96 @@
+"""All that a sweep measured, as arrays, and how a metric is read off them."""
+
+import dataclasses
+from typing import Any
+
+import numpy as np
+
+from gdjax.errors import InvalidValue, nearest
+from gdjax.sweep.ledger import mean_of_finite
+from gdjax.sweep.table import Status
+
+
+@dataclasses.dataclass
+class Measurements:
+    """The arrays of a :class:`gdjax.SweepResult`, which describes them."""
+
+    family: np.ndarray
+    settings: dict[str, np.ndarray]
+    traces: dict[str, np.ndarray]
+    evaluations: dict[str, np.ndarray]
+    evaluation_steps: np.ndarray
+    status: np.ndarray
+    diverged_at: np.ndarray
+    reason: np.ndarray
+    width: np.ndarray
+    lost: np.ndarray
+    attributes: dict[str, Any]
+
+    @property
+    def trials(self) -> int:
+        """Number of trials."""
+        return self.status.shape[0]
+
+    @property
+    def seeds(self) -> int:
+        """Runs of each trial."""
+        return self.status.shape[1]
+
+    @property
+    def segments(self) -> np.ndarray:
+        """Segments that each trial made, each with an evaluation behind it, ``int[trial]``."""
+        return np.count_nonzero(self.width, axis=1)
+
+    def final(self, name: str) -> np.ndarray:
+        """A metric where each trial ended, ``[trial, seed]``: NaN where a run diverged.
+
+        The last evaluation; for what is measured at every step, the mean over the steps of the
+        last segment at which it is finite.
+        """
+        self._check(name)
+        made = self.segments
+        if name in self.evaluations:
+            last = np.maximum(made - 1, 0)[:, None, None]
+            values = np.take_along_axis(self.evaluations[name], last, axis=2)[..., 0]
+        else:
+            values = np.full(self.status.shape, np.nan)
+            for count in np.unique(made[made > 0]).tolist():
+                values[made == count] = self.at(name, count - 1, made == count)
+        usable = np.isfinite(values) & (self.status != Status.DIVERGED)
+        return np.where(usable, values, np.nan)
+
+    def at(self, name: str, evaluation: int, trials: Any = slice(None)) -> np.ndarray:
+        """A metric at one evaluation, ``[trial, seed]``; NaN where a run did not come so far.
+
+        For what is measured at every step, the mean over the steps since the evaluation before at
+        which it is finite. Of some ``trials``, or of all.
+        """
+        self._check(name)
+        if name in self.evaluations:
+            return self.evaluations[name][trials, :, evaluation]
+        begins = np.append(0, self.evaluation_steps)
+        steps = slice(begins[evaluation], begins[evaluation + 1])
+        values = mean_of_finite(self.traces[name][trials, :, steps])
+        since = self.diverged_at[trials]
+        return np.where((since >= 0) & (since < steps.stop), np.nan, values)
+
+    def objective(self, by: str | None, mode: Any) -> tuple[str, Any]:
+        """A metric, the sweep's objective where None, and which of its values are better.
+
+        Raises:
+          InvalidValue: an unknown metric, or one of which it is not known.
+        """
+        objective: str = self.attributes["objective"]
+        known: dict[str, Any] = {"loss": "min", objective: self.attributes["mode"]}
+        by = objective if by is None else by
+        if mode not in (None, "min", "max"):
+            raise InvalidValue(f"mode must be 'min' or 'max', got {mode!r}")
+        if mode is None and by not in known:
+            self._check(by)  # an unknown metric is told first
+            raise InvalidValue(f"say which is better of {by!r}: mode='min' or mode='max'")
+        return by, mode or known[by]
+
+    def _check(self, metric: str) -> None:
+        names = [*self.traces, *self.evaluations]
+        if metric not in names:
+            raise InvalidValue(f"no metric {metric!r}: {nearest(metric, names)}")
