@@ -65,8 +65,10 @@ def bare_loop(trials: int) -> harness.Candidate:
     def call() -> list[jax.Array]:
         losses = []
         for job, optimizers, weights in inputs:
-            for begin in range(0, STEPS, SEGMENT):
-                numbers = (job.seed, np.full(len(job.seed), begin), job.busy * SEGMENT)
+            for begin in range(0, STEPS, SEGMENT * program.segments):
+                some = begin + SEGMENT * np.arange(program.segments) < STEPS
+                lengths = job.busy[:, None] * some * SEGMENT
+                numbers = (job.seed, np.full(len(job.seed), begin), lengths)
                 chunks = Chunks(*(jnp.asarray(x, jnp.int32) for x in numbers))
                 weights, measured = program.compiled(
                     sweep.plan.task, sweep.plan.key, chunks, optimizers, weights

@@ -12,12 +12,16 @@ from gdjax.errors import InvalidType
 from gdjax.sweep import population
 from gdjax.sweep.families import Family
 from gdjax.sweep.packing import Job, Shape
-from gdjax.sweep.population import Chunks, Segment, Weights
+from gdjax.sweep.population import Chunks, Segments, Weights
 from gdjax.sweep.store import Store, to_host
 from gdjax.task import Task
 
 COMPILING = 1e11
 """Floating-point operations in the time of compiling one more program: some seconds of a core."""
+CALL = 5e10
+"""Floating-point operations that one call may take: under a second of a core."""
+TRACED = 1 << 24
+"""Numbers of one metric that one call may bring."""
 
 
 class Plan(NamedTuple):
@@ -94,6 +98,14 @@ class Program:
     def __init__(self, kind: Kind, shape: Shape):
         self.kind, self.shape = kind, shape
 
+    @property
+    def segments(self) -> int:
+        """Segments that one call makes at most: several where one is little work."""
+        lengths = self.kind.plan.lengths
+        updates = self.shape.places * self.shape.width * int(lengths.max())
+        most = min(CALL / (updates * max(self.kind.flops, 1.0)), TRACED / updates)
+        return int(np.clip(most, 1, len(lengths)))
+
     @functools.cached_property
     def compiled(self) -> jax.stages.Compiled:
         """What is called."""
@@ -109,13 +121,13 @@ class Program:
         def on_chunks(x: Any, lead: tuple[int, ...] = places) -> jax.ShapeDtypeStruct:
             return jax.ShapeDtypeStruct((*lead, *x.shape), x.dtype, sharding=spread)
 
-        number: Any = on_chunks(jax.ShapeDtypeStruct((), np.int32), places[:1])
-        chunks = Chunks(number, number, number)
         optimizers = jax.tree.map(on_chunks, self.kind.optimizer)
         weights = jax.tree.map(on_chunks, self.kind.run)
         sizes = {"width": self.shape.width, "segment": int(plan.lengths.max())}
-        arguments = (plan.task, plan.key, chunks, optimizers, weights)
         try:
+            number: Any = on_chunks(jax.ShapeDtypeStruct((), np.int32), places[:1])
+            lengths: Any = on_chunks(jax.ShapeDtypeStruct((self.segments,), np.int32), places[:1])
+            arguments = (plan.task, plan.key, Chunks(number, number, lengths), optimizers, weights)
             return population.advance.lower(*arguments, **sizes, mesh=plan.mesh)
         except jax.errors.UnexpectedTracerError:
             raise InvalidType(
@@ -131,7 +143,7 @@ class Flight(NamedTuple):
     job: Job
     optimizers: Any
     weights: Weights  # on the devices, when it is done
-    measured: Segment
+    measured: Segments
 
 
 class Executor:
@@ -187,8 +199,9 @@ class Executor:
             spread = population.over_chunks(self._plan.mesh)
             optimizers, weights = jax.device_put((optimizers, weights), spread)
         begins = np.append(0, self._plan.steps)[job.segment]
-        lengths = np.where(job.busy, self._plan.lengths[job.segment], 0)
-        numbers: Any = (x.astype(np.int32) for x in (job.seed, begins, lengths))
+        numbers: Any = (
+            x.astype(np.int32) for x in (job.seed, begins, self._lengths(job, program.segments))
+        )
         weights, measured = program.compiled(
             self._plan.task, self._plan.key, Chunks(*numbers), optimizers, weights
         )
@@ -197,6 +210,13 @@ class Executor:
         while len(self._aloft) > 2:  # one computes while another is prepared or read
             self._land(self._aloft[0])
         return flight
+
+    def _lengths(self, job: Job, most: int) -> np.ndarray:
+        """Updates of each segment that a job makes, ``int[chunk, segment]``; 0 of the others."""
+        number = np.arange(most)
+        made = job.busy[:, None] & (number < job.segments)
+        segment = np.where(made, job.segment[:, None] + number, 0)
+        return np.where(made, self._plan.lengths[segment], 0)
 
     def land(self) -> None:
         """Bring all states that are still wanted to the store."""

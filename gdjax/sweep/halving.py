@@ -11,7 +11,16 @@ from typing import ClassVar, NamedTuple
 import numpy as np
 
 from gdjax.sweep.arguments import settle
-from gdjax.sweep.rungs import ETA, STEPS, advance, at_rung, may_go_on, rungs_at, rungs_of
+from gdjax.sweep.rungs import (
+    ETA,
+    STEPS,
+    advance,
+    at_rung,
+    may_go_on,
+    rungs_at,
+    rungs_of,
+    segments_ahead,
+)
 from gdjax.sweep.table import Decision, Table
 
 
@@ -104,8 +113,10 @@ class RunAll:
         going = may_go_on(table)
         begun = going & (table.done > 0)
         if begun.any():
-            return advance(np.flatnonzero(begun & (table.done == table.done[begun].min())))
-        return advance(np.flatnonzero(going)[: table.capacity])
+            trials = np.flatnonzero(begun & (table.done == table.done[begun].min()))
+        else:
+            trials = np.flatnonzero(going)[: table.capacity]
+        return advance(trials, segments_ahead(np.zeros(0, int), table, trials))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -171,6 +182,7 @@ class Hyperband:
             advance=np.sort(np.concatenate([part.advance for part in parts])),
             stop=np.concatenate([part.stop for part in parts]),
             reasons=[reason for part in parts for reason in part.reasons],
+            segments=min(part.segments for part in parts),
         )
 
 
@@ -182,7 +194,7 @@ def _halve(table: Table, trials: np.ndarray, rungs: np.ndarray, eta: int, name: 
     lowest = done[going].min() if going.any() else 0
     here = trials[waiting & (done == lowest)]
     if not len(here) or table.pending[here].any():
-        return advance(on)
+        return advance(on, segments_ahead(rungs, table, on))
     entered = np.count_nonzero(done > max(rungs[rungs < lowest], default=0))
     scores = table.scores[here, lowest - 1]
     order = np.argsort(scores, kind="stable")  # NaN last
@@ -195,7 +207,8 @@ def _halve(table: Table, trials: np.ndarray, rungs: np.ndarray, eta: int, name: 
         else f"{name}: score {scores[order[i]]} {at} is never kept"
         for i in range(kept, len(here))
     ]
-    return Decision(np.sort(np.append(on, here[order[:kept]])), here[order[kept:]], reasons)
+    on = np.sort(np.append(on, here[order[:kept]]))
+    return Decision(on, here[order[kept:]], reasons, segments_ahead(rungs, table, on))
 
 
 @functools.lru_cache(maxsize=8)

@@ -36,7 +36,7 @@ class Keeper:
     """
 
     def __init__(self, directory: pathlib.Path, identity: Mapping[str, str], every: float | None):
-        self._directory, self._identity, self._every = directory, dict(identity), every
+        self._directory, self._identity, self.every = directory, dict(identity), every
         self._number = max([-1, *map(_number, directory.glob(CHECKPOINTS))])
         self._last, self._cost = time.monotonic(), 0.0
         self._warned = False
@@ -48,7 +48,7 @@ class Keeper:
 
     def due(self) -> bool:
         """Whether it is time for the next checkpoint."""
-        pause = self._cost / SHARE if self._every is None else self._every
+        pause = self._cost / SHARE if self.every is None else self.every
         return time.monotonic() - self._last >= pause
 
     def save(self, ledger: Ledger, parts: Sequence[Part], seconds: float) -> bool:

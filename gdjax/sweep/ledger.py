@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from gdjax.sweep.packing import Job
-from gdjax.sweep.population import Segment
+from gdjax.sweep.population import Segments
 from gdjax.sweep.table import Spent, Status, Table
 from gdjax.task import Task
 
@@ -116,13 +116,23 @@ class Ledger:
             self.status[trial, running] = Status.STOPPED
             self.reason[trial, running] = reason
 
-    def hand_out(self, trials: np.ndarray, width: int) -> None:
-        """Count one more segment of each trial as made, by a program of this width."""
-        self.width[trials, self.made[trials]] = width
-        self.made[trials] += 1
+    def hand_out(self, trials: np.ndarray, width: int, segments: int = 1) -> None:
+        """Count more segments of each trial as made, by a program of this width."""
+        for _ in range(segments):
+            self.width[trials, self.made[trials]] = width
+            self.made[trials] += 1
 
-    def collect(self, job: Job, trials: np.ndarray, measured: Segment) -> None:
+    def collect(self, job: Job, trials: np.ndarray, measured: Segments) -> None:
         """Write down what a job measured on ``trials``, ``int[chunk, run]``."""
+        measured = Segments(*jax.tree.map(np.asarray, tuple(measured)))
+        for number in range(job.segments):
+            one = jax.tree.map(lambda x, number=number: x[:, number], measured)
+            self._collect_next(job, trials, job.segment + number, one)
+
+    def _collect_next(
+        self, job: Job, trials: np.ndarray, segment: np.ndarray, measured: Segments
+    ) -> None:
+        """The next segment of each chunk, ``int[chunk]``; of ``measured`` what is of it."""
         # Who was handed out before it was known that all its runs had diverged made no segment:
         # so the result is the same however soon that was known.
         over = ~(self.status == Status.RUNNING).any(axis=1)
@@ -131,15 +141,15 @@ class Ledger:
         self.width[late, self.made[late]] = 0
         chunk, place = np.nonzero(job.real & ~over[trials])
         runs = trials[chunk, place], job.seed[chunk]
-        traces, evaluation, finite = jax.tree.map(np.asarray, tuple(measured))
-        for number in np.unique(job.segment[chunk]).tolist():  # few; one but for an ASHA
-            mine = job.segment[chunk] == number
+        traces, evaluation = measured.traces, measured.evaluation
+        for number in np.unique(segment[chunk]).tolist():  # few; one but for an ASHA
+            mine = segment[chunk] == number
             self._collect(
                 number,
                 (runs[0][mine], runs[1][mine]),
                 {k: _wide(v[chunk, :, place][mine]) for k, v in traces.items()},
                 {k: _wide(v[chunk, place][mine]) for k, v in evaluation.items()},
-                finite[chunk, place][mine],
+                np.asarray(measured.finite)[chunk, place][mine],
             )
 
     def _collect(
@@ -224,7 +234,7 @@ def judge(loss: np.ndarray, finite: np.ndarray) -> tuple[np.ndarray, np.ndarray,
 
 
 def _wide(x: Any) -> np.ndarray:
-    return np.asarray(x).astype(_wide_dtype(x.dtype))
+    return np.asarray(x).astype(_wide_dtype(x.dtype), copy=False)
 
 
 def _wide_dtype(dtype: Any) -> Any:

@@ -40,6 +40,8 @@ class Loop:
       seeds: runs of each trial.
       capacity: trials that may stand between their first and last segment.
       spent: what has been used up so far.
+      each_segment: whether to come back to the host after each segment, as stoppers need in any
+        case; where not, several that are little work are one call.
     """
 
     def __init__(
@@ -50,8 +52,10 @@ class Loop:
         seeds: int,
         capacity: int,
         spent: Callable[[], Spent],
+        each_segment: bool,
     ):
         self.parts, self.ledger = parts, ledger
+        self._each_segment = each_segment
         self._rules, self._seeds, self._capacity, self._spent = rules, seeds, capacity, spent
         shapes = [part.executor.programs[0].shape for part in parts]
         # The same on up to eight devices, so that what ASHA decides is.
@@ -64,9 +68,9 @@ class Loop:
     def run(self, between: Callable[[], None]) -> None:
         """Go on to the end; ``between`` is called after each decision."""
         while True:
-            trials = self._decide()
+            trials, segments = self._decide()
             if trials.size:
-                self._advance(trials)
+                self._advance(trials, segments)
             elif self._flights:
                 self._collect()
             else:
@@ -83,14 +87,15 @@ class Loop:
     def _table(self) -> Table:
         return self.ledger.table(self._slots, self._capacity, self._spent())
 
-    def _decide(self) -> np.ndarray:
+    def _decide(self) -> tuple[np.ndarray, int]:
         for stopper in self._rules.stoppers:
             self.ledger.stop(*stopper.stops(self._table()))
         decision = self._rules.scheduler.decide(self._table())
         self.ledger.stop(decision.stop, decision.reasons, lost=True)
-        return decision.advance
+        alone = not self._rules.stoppers and not self._narrows and not self._each_segment
+        return decision.advance, decision.segments if alone else 1
 
-    def _advance(self, trials: np.ndarray) -> None:
+    def _advance(self, trials: np.ndarray, segments: int) -> None:
         for part in self.parts:
             mine = trials[(trials >= part.trials.start) & (trials < part.trials.stop)]
             if not mine.size:
@@ -98,10 +103,11 @@ class Loop:
             made = self.ledger.made[mine]
             steps = self.ledger.steps[-1] - self.ledger.begins[made.min()]
             program = part.executor.choose(len(mine), int(steps))
-            for job in pack(mine - part.first, made, self._seeds, program.shape):
+            together = min(segments, program.segments)
+            for job in pack(mine - part.first, made, self._seeds, program.shape, together):
                 flight = part.executor.dispatch(job, program)
                 handed = np.unique(job.trials[job.real]) + part.first
-                self.ledger.hand_out(handed, program.shape.width)
+                self.ledger.hand_out(handed, program.shape.width, together)
                 self._flights.append((part, flight))
                 if len(self._flights) > 1:
                     self._collect()

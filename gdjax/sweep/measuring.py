@@ -73,7 +73,8 @@ class _Candidate:
         self._plan, self._devices = plan, list(plan.mesh.devices.flat)
         (self._shape, *_) = shapes(width, trials, plan.seeds, self._devices, kind.run_bytes)
         began = time.perf_counter()
-        self._compiled = Program(kind, self._shape).compiled
+        program = Program(kind, self._shape)
+        self._compiled, self._segments = program.compiled, program.segments
         self.width, self.compile_seconds = width, time.perf_counter() - began
         self.speed = 1.0
         (job, *_) = pack(np.arange(trials), np.zeros(trials, int), plan.seeds, self._shape)
@@ -108,7 +109,9 @@ class _Candidate:
         """For one update of all trials."""
         place = np.arange(self._shape.places) % self._shape.chunks  # on its device
         updates = np.where(self._job.busy & (place < self._chunks), self._updates, 0)
-        numbers: Any = (x.astype(np.int32) for x in (self._job.seed, updates * begun, updates))
+        lengths = np.zeros((len(updates), self._segments), int)
+        lengths[:, 0] = updates
+        numbers: Any = (x.astype(np.int32) for x in (self._job.seed, updates * begun, lengths))
         arguments = Chunks(*numbers), self._optimizers, self._weights
         began = time.perf_counter()
         self._weights, _ = jax.block_until_ready(

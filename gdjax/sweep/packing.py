@@ -24,16 +24,17 @@ class Job(NamedTuple):
     trials: np.ndarray  # int[chunk, run]; what fills up a chunk repeats its last trial
     real: np.ndarray  # bool[chunk, run]: which are not filling
     seed: np.ndarray  # int[chunk]
-    segment: np.ndarray  # int[chunk]: which segment of its trials it makes, the first is 0
+    segment: np.ndarray  # int[chunk]: which segment of its trials it makes first, from 0 on
+    segments: int = 1  # how many each makes
 
     def continues(self, other: "Job") -> bool:
-        """Whether each run stands where it stood in ``other``, one segment later."""
+        """Whether each run stands where it stood in ``other``, and goes on from there."""
         return (
             self.trials.shape == other.trials.shape
             and np.array_equal(self.real, other.real)
             and np.array_equal(self.trials, other.trials)
             and np.array_equal(self.seed, other.seed)
-            and np.array_equal(self.segment[self.busy], other.segment[self.busy] + 1)
+            and np.array_equal(self.segment[self.busy], other.segment[self.busy] + other.segments)
         )
 
     @property
@@ -42,14 +43,17 @@ class Job(NamedTuple):
         return self.real[:, 0]
 
 
-def pack(trials: np.ndarray, segment: np.ndarray, seeds: int, shape: Shape) -> list[Job]:
-    """Jobs that make one more segment of each trial, with all its seeds in one job.
+def pack(
+    trials: np.ndarray, segment: np.ndarray, seeds: int, shape: Shape, segments: int = 1
+) -> list[Job]:
+    """Jobs that make more segments of each trial, with all its seeds in one job.
 
     Args:
       trials: ``int[n]``, each once.
-      segment: the segment that each is to make, ``int[n]``.
+      segment: the first segment that each is to make, ``int[n]``.
       seeds: runs of each trial.
       shape: of the program; it holds at least one chunk for each seed.
+      segments: how many each is to make.
 
     >>> (job,) = pack(np.array([4, 5, 6]), np.array([0, 0, 2]), seeds=1, shape=Shape(2, 1, 2))
     >>> job.trials.tolist(), job.segment.tolist()
@@ -72,6 +76,7 @@ def pack(trials: np.ndarray, segment: np.ndarray, seeds: int, shape: Shape) -> l
             np.zeros((shape.places, shape.width), bool),
             np.zeros(shape.places, int),
             np.zeros(shape.places, int),
+            segments,
         )
         for i, block in enumerate(chosen):
             at = i % shape.devices * shape.chunks + i // shape.devices  # all devices alike busy

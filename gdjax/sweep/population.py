@@ -27,7 +27,7 @@ class Chunks(NamedTuple):
 
     seed: jax.Array  # int32[chunk]: which of the sweep's seeds
     step: jax.Array  # int32[chunk]: updates made so far; at 0 its runs are started
-    length: jax.Array  # int32[chunk]: updates to make; a chunk with 0 costs nothing
+    lengths: jax.Array  # int32[chunk, segment]: updates of each; what has 0 costs nothing
 
 
 class Weights(NamedTuple):
@@ -37,12 +37,12 @@ class Weights(NamedTuple):
     state: Any  # the optimizer's
 
 
-class Segment(NamedTuple):
-    """What a segment measured."""
+class Segments(NamedTuple):
+    """What segments measured."""
 
-    traces: dict[str, jax.Array]  # [chunk, step, run]; NaN beyond the chunk's length
-    evaluation: dict[str, jax.Array]  # [chunk, run]
-    finite: jax.Array  # bool[chunk, run]: whether all parameters are at its end
+    traces: dict[str, jax.Array]  # [chunk, segment, step, run]; NaN beyond the segment's length
+    evaluation: dict[str, jax.Array]  # [chunk, segment, run]
+    finite: jax.Array  # bool[chunk, segment, run]: whether all parameters are at its end
 
 
 def make_mesh(devices: tuple[Device, ...]) -> Mesh:
@@ -70,8 +70,8 @@ def advance(
     width: int,
     segment: int,
     mesh: Mesh,
-) -> tuple[Weights, Segment]:
-    """Up to ``segment`` updates of every run, and the evaluation after them.
+) -> tuple[Weights, Segments]:
+    """Segments of up to ``segment`` updates of every run, and the evaluation after each.
 
     Args:
       task: of all runs.
@@ -80,7 +80,7 @@ def advance(
       optimizers: leaves ``[chunk, run, ...]``.
       weights: leaves ``[chunk, run, ...]``; anything where a chunk's step is 0.
       width: runs in a chunk.
-      segment: the longest length.
+      segment: the longest of the lengths.
       mesh: of the devices.
     """
     spread, copied = PartitionSpec("chunk"), PartitionSpec()
@@ -88,22 +88,22 @@ def advance(
 
     def on_one_device(
         task: Task, key: jax.Array, chunks: Chunks, optimizers: Any, weights: Weights
-    ) -> tuple[Weights, Segment]:
-        held = len(chunks.length)
-        unmeasured = Segment(
-            {name: _blank((held, segment, width), dtype) for name, dtype in each_step.items()},
-            {name: _blank((held, width), dtype) for name, dtype in evaluation.items()},
-            jnp.zeros((held, width), bool),
+    ) -> tuple[Weights, Segments]:
+        held = chunks.lengths.shape  # [chunk, segment]
+        unmeasured = Segments(
+            {name: _blank((*held, segment, width), dtype) for name, dtype in each_step.items()},
+            {name: _blank((*held, width), dtype) for name, dtype in evaluation.items()},
+            jnp.zeros((*held, width), bool),
         )
+        blank = jax.tree.map(lambda x: x[0], unmeasured)
 
-        def one(i: jax.Array, carry: tuple[Weights, Segment]) -> tuple[Weights, Segment]:
+        def one(i: jax.Array, carry: tuple[Weights, Segments]) -> tuple[Weights, Segments]:
             chunk, optimizer, weights = _at(i, (chunks, optimizers, carry[0]))
-            blank = jax.tree.map(lambda x: x[0], unmeasured.traces)
             done = _advance_chunk(task, key, chunk, optimizer, weights, blank, width)
             return _put(i, carry, done)
 
         # Those that have something to do come first; the others cost nothing.
-        return jax.lax.fori_loop(0, (chunks.length > 0).sum(), one, (weights, unmeasured))
+        return jax.lax.fori_loop(0, _count(chunks.lengths[:, 0]), one, (weights, unmeasured))
 
     return jax.shard_map(
         on_one_device,
@@ -133,9 +133,9 @@ def _advance_chunk(
     chunk: Chunks,
     optimizers: GradientTransformation,
     weights: Weights,
-    traces: dict[str, jax.Array],  # [step, run], not measured yet
+    unmeasured: Segments,  # without the axis of chunks
     width: int,
-) -> tuple[Weights, Segment]:
+) -> tuple[Weights, Segments]:
     run_key = training.run_key(jax.random.fold_in(key, chunk.seed))
 
     def one_step(optimizer: GradientTransformation, weights: Weights, step: Any) -> tuple:
@@ -145,18 +145,36 @@ def _advance_chunk(
     step_all = jax.vmap(one_step, in_axes=(0, 0, None), axis_size=width)
     measure_all = jax.vmap(functools.partial(_measure, task), axis_size=width)
 
-    def body(i: jax.Array, carry: tuple[Weights, dict]) -> tuple[Weights, dict]:
-        weights, traces = carry
-        weights, measured = step_all(optimizers, weights, chunk.step + i)
-        return weights, _put(i, traces, measured)
+    def one_segment(
+        number: jax.Array, carry: tuple[Weights, jax.Array, Segments]
+    ) -> tuple[Weights, jax.Array, Segments]:
+        weights, first, measured = carry
+
+        def body(i: jax.Array, carry: tuple[Weights, dict]) -> tuple[Weights, dict]:
+            weights, traces = carry
+            weights, each_step = step_all(optimizers, weights, first + i)
+            return weights, _put(i, traces, each_step)
+
+        blank = jax.tree.map(lambda x: x[0], unmeasured.traces)
+        length = chunk.lengths[number]
+        weights, traces = jax.lax.fori_loop(0, length, body, (weights, blank))
+        done = Segments(traces, *measure_all(weights))
+        return weights, first + length, _put(number, measured, done)
 
     weights = jax.lax.cond(
         chunk.step == 0,
         lambda: begin(task, key, chunk.seed, optimizers, width),
         lambda: weights,
     )
-    weights, traces = jax.lax.fori_loop(0, chunk.length, body, (weights, traces))
-    return weights, Segment(traces, *measure_all(weights))
+    weights, _, measured = jax.lax.fori_loop(
+        0, _count(chunk.lengths), one_segment, (weights, chunk.step, unmeasured)
+    )
+    return weights, measured
+
+
+def _count(lengths: jax.Array) -> jax.Array:
+    """How many there are; what has none comes last."""
+    return (lengths > 0).sum()
 
 
 def _at(i: jax.Array, tree: Any) -> Any:

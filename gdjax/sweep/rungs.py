@@ -40,6 +40,22 @@ def at_rung(rungs: np.ndarray, table: Table) -> np.ndarray:
     return is_rung[table.done]
 
 
-def advance(trials: np.ndarray) -> Decision:
+def segments_ahead(rungs: np.ndarray, table: Table, trials: np.ndarray) -> int:
+    """Segments until the first of ``trials`` is at its next rung, or at its end.
+
+    >>> empty = dict.fromkeys(("pending", "active", "scores", "slots", "capacity"))
+    >>> table = Table(steps=np.arange(1, 9), done=np.array([2, 3, 0]), **empty)
+    >>> segments_ahead(np.array([2, 5]), table, np.array([0, 1]))
+    2
+    >>> segments_ahead(np.array([]), table, np.array([2]))
+    8
+    """
+    ends = np.append(rungs, len(table.steps))
+    done = table.done[trials]
+    left = ends[np.searchsorted(ends, done, side="right")] - done
+    return int(left.min(initial=len(table.steps)))
+
+
+def advance(trials: np.ndarray, segments: int = 1) -> Decision:
     """Only advance."""
-    return Decision(trials, np.zeros(0, int), [])
+    return Decision(trials, np.zeros(0, int), [], segments)

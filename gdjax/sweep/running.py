@@ -79,7 +79,8 @@ def run(
 
     largest = max(kind.run_bytes for kind in sweep.kinds)
     seeds = sweep.options.seeds
-    loop = Loop(parts, ledger, rules, seeds, max(1, capacity(largest) // seeds), spent)
+    room = max(1, capacity(largest) // seeds)
+    loop = Loop(parts, ledger, rules, seeds, room, spent, keeper is not None and keeper.every == 0)
     try:
         if keeper is None:
             loop.run(progress.update)

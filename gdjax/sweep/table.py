@@ -45,6 +45,7 @@ class Decision(NamedTuple):
     advance: np.ndarray  # int[n]: trials that make one more segment, whatever their steps
     stop: np.ndarray  # int[m]: trials that go no further
     reasons: list[str]  # [m]
+    segments: int = 1  # that those may make before the next decision
 
 
 class Scheduler(Protocol):

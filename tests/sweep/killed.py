@@ -72,10 +72,10 @@ def log_decisions(directory, each=lambda: None):
     original = Loop._advance
     log = os.open(pathlib.Path(directory) / "log", os.O_APPEND | os.O_CREAT | os.O_WRONLY)
 
-    def logged(self, trials):
+    def logged(self, trials, segments):
         os.write(log, f"{len(trials)} trials\n".encode())
         each()
-        original(self, trials)
+        original(self, trials, segments)
 
     Loop._advance = logged
     return original

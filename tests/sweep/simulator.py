@@ -29,7 +29,7 @@ def constant(values, evaluations):
 
 def answer(scheduler, seen):
     """A decision as lists."""
-    advance, stop, reasons = scheduler.decide(seen)
+    advance, stop, reasons, *_ = scheduler.decide(seen)
     return advance.tolist(), stop.tolist(), reasons
 
 
@@ -54,10 +54,13 @@ def table(scores, done, *, steps=None, pending=(), inactive=(), slots=4, capacit
     )
 
 
-def simulate(scheduler, scores, *, steps=None, slots=4, capacity=None, ahead=2, needs=()):
+def simulate(
+    scheduler, scores, *, steps=None, slots=4, capacity=None, ahead=2, needs=(), together=1
+):
     """Run a scheduler to its end and check each decision; ``scores`` are ``[trial, evaluation]``.
 
     At +inf a trial diverges. Of ``needs``, segments made, none may be passed without a score.
+    Up to ``together`` segments are one call, where the scheduler says that it need not be asked.
     """
     scores = np.asarray(scores, float)
     trials, evaluations = scores.shape
@@ -78,7 +81,8 @@ def simulate(scheduler, scores, *, steps=None, slots=4, capacity=None, ahead=2, 
             slots=slots,
             capacity=trials if capacity is None else capacity,
         )
-        advance, stop, why = scheduler.decide(seen)
+        advance, stop, why, segments = scheduler.decide(seen)
+        segments = min(segments, together)
         assert len(stop) == len(why)
         assert len(set(stop)) == len(stop)
         assert len(set(advance)) == len(advance)
@@ -92,18 +96,21 @@ def simulate(scheduler, scores, *, steps=None, slots=4, capacity=None, ahead=2, 
         status[stop] = Status.STOPPED
         reasons |= dict(zip(stop.tolist(), why, strict=True))
         if len(advance):
-            done[advance] += 1
+            done[advance] += segments
+            assert (done <= evaluations).all()
             advanced.append(advance.tolist())
-            flight.append(advance)
+            flight.append((advance, segments))
             between = (done > 0) & (done < evaluations) & (status == Status.RUNNING)
             standing = max(standing, np.count_nonzero(between))
         if flight and (len(flight) == ahead or not len(advance)):
-            landed = flight.popleft()
-            collected[landed] += 1
-            lost = landed[np.isposinf(scores[landed, collected[landed] - 1])]
-            status[lost] = Status.DIVERGED
-            whole = landed[collected[landed] == evaluations]
-            status[whole[status[whole] == Status.RUNNING]] = Status.DONE
+            called, segments = flight.popleft()
+            for _ in range(segments):
+                done[called[status[called] == Status.DIVERGED]] -= 1  # they were handed out late
+                landed = called[status[called] == Status.RUNNING]
+                collected[landed] += 1
+                lost = landed[np.isposinf(scores[landed, collected[landed] - 1])]
+                status[lost] = Status.DIVERGED
+                status[np.setdiff1d(landed[collected[landed] == evaluations], lost)] = Status.DONE
         elif not len(advance) and not len(stop):
             break
     else:

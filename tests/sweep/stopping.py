@@ -13,9 +13,9 @@ def stop_at(monkeypatch, number, act):
     """Call ``act`` before the decision of that number is carried out."""
     original, count = Loop._advance, killed._at(number, act)
 
-    def advance(self, trials):
+    def advance(self, *decided):
         count()
-        original(self, trials)
+        original(self, *decided)
 
     monkeypatch.setattr(Loop, "_advance", advance)
 

@@ -1,5 +1,6 @@
 """What a sweep writes down, by hand: two trials, two seeds, segments of 2, 2 and 1 steps."""
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -7,7 +8,7 @@ import pytest
 from gdjax import Task
 from gdjax.sweep.ledger import Ledger, judge
 from gdjax.sweep.packing import Shape, pack
-from gdjax.sweep.population import Segment
+from gdjax.sweep.population import Segments
 from gdjax.sweep.table import Spent, Status
 
 NAN, INF = np.nan, np.inf
@@ -43,7 +44,8 @@ def measure(ledger, segment, loss, accuracy=1.0, finite=True, trials=(0, 1)):
 
     traces = {"loss": np.swapaxes(laid(loss), 1, 2)}
     traces["hits"] = np.ones(traces["loss"].shape, np.int32)
-    ledger.collect(job, job.trials, Segment(traces, {"accuracy": laid(accuracy)}, laid(finite)))
+    made = Segments(traces, {"accuracy": laid(accuracy)}, laid(finite))
+    ledger.collect(job, job.trials, jax.tree.map(lambda x: x[:, None], made))
 
 
 def test_a_sweep_without_trouble():
@@ -171,12 +173,31 @@ def test_trials_at_different_segments_in_one_job():
     loss = np.arange(8, dtype=np.float32).reshape(4, 2, 1)  # [chunk, step, run]
     rest = np.ones((4, 1), np.float32)
     traces = {"loss": loss, "hits": loss.astype(np.int32)}
-    ledger.collect(job, job.trials, Segment(traces, {"accuracy": rest}, rest > 0))
+    made = Segments(traces, {"accuracy": rest}, rest > 0)
+    ledger.collect(job, job.trials, jax.tree.map(lambda x: x[:, None], made))
     assert job.trials[:, 0].tolist() == [1, 1, 0, 0]
     assert ledger.traces["loss"][1, :, :2].tolist() == [[0, 1], [2, 3]]
     assert ledger.traces["loss"][0, :, 2:4].tolist() == [[4, 5], [6, 7]]
     assert ledger.measured.tolist() == [2, 1]
     np.testing.assert_array_equal(ledger.scores, [[1, 5.5, NAN], [1.5, NAN, NAN]])
+
+
+def test_several_segments_of_one_job():
+    """Both runs of trial 1 diverge in the second of three segments: it makes no third."""
+    ledger = make()
+    ledger.hand_out(np.array([0, 1]), 2, segments=3)
+    (job,) = pack(np.array([0, 1]), np.array([0, 0]), 2, SHAPE, segments=3)
+    loss = np.arange(24, dtype=np.float32).reshape(2, 3, 2, 2)  # [chunk, segment, step, run]
+    finite = np.ones((2, 3, 2), bool)  # [chunk, segment, run]
+    finite[:, 1:, 1] = False
+    traces = {"loss": loss, "hits": loss.astype(np.int32)}
+    ledger.collect(job, job.trials, Segments(traces, {"accuracy": finite * 1.0}, finite))
+    assert ledger.traces["loss"][0].tolist() == [[0, 2, 4, 6, 8], [12, 14, 16, 18, 20]]
+    np.testing.assert_array_equal(ledger.traces["loss"][1, 0], [1, 3, 5, 7, NAN])
+    assert ledger.status.tolist() == [[DONE, DONE], [DIVERGED, DIVERGED]]
+    assert ledger.measured.tolist() == ledger.made.tolist() == [3, 2]
+    assert ledger.width.tolist() == [[2, 2, 2], [2, 2, 0]]
+    np.testing.assert_array_equal(ledger.scores, [[7, 11, 14], [8, 12, NAN]])
 
 
 def test_arrays_restore_all_that_counts():

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from gdjax import InvalidValue, SweepResult
-from gdjax.sweep import checkpoint
+from gdjax.sweep import checkpoint, execution
 from gdjax.sweep.loop import Loop
 from tests.sweep import killed
 from tests.sweep.comparing import check_reruns, check_same
@@ -49,7 +49,7 @@ def test_killed_at_any_moment(whole, tmp_path):
     original = killed.log_decisions(log)
     try:
         for rule in killed.RULES:
-            killed.train(None, rule, resume=False, checkpoint_seconds=None)
+            killed.train(log / rule, rule)
     finally:
         Loop._advance = original
     undisturbed = (log / "log").read_text().splitlines()
@@ -79,6 +79,7 @@ def test_when_a_checkpoint_is_written_changes_no_bit(whole, tmp_path, rule, seco
 def test_a_signal_stops_cleanly(whole, tmp_path, monkeypatch, handlers, kind, rule):
     made = []
     with monkeypatch.context() as patch:
+        patch.setattr(execution, "CALL", 0)  # each segment is a call
         stop_at(patch, 3, lambda: os.kill(os.getpid(), kind))
         options = {"checkpoint_seconds": 1e9}
         with pytest.raises(KeyboardInterrupt, match="stopped; all is saved"):
@@ -92,6 +93,7 @@ def test_a_signal_stops_cleanly(whole, tmp_path, monkeypatch, handlers, kind, ru
 
 def test_what_was_made_is_all_saved_by_a_signal(tmp_path, monkeypatch, handlers):
     with monkeypatch.context() as patch:
+        patch.setattr(execution, "CALL", 0)  # each segment is a call
         stop_at(patch, 3, lambda: os.kill(os.getpid(), signal.SIGTERM))
         with pytest.raises(KeyboardInterrupt):
             killed.train(tmp_path, "none", checkpoint_seconds=1e9)

@@ -63,12 +63,13 @@ def test_any_sequence_ends_and_loses_nothing(name):
 
 
 @pytest.mark.parametrize("name", [name for name in RULES if "asha" not in name])
-def test_the_outcome_depends_on_neither_slots_nor_lag(name):
+def test_the_outcome_depends_on_neither_slots_nor_lag_nor_what_is_one_call(name):
     generator = np.random.default_rng(1)
     for _ in range(30):
         scores = adversarial(generator)
-        kinds = itertools.product((1, 5), (1, 2))
-        runs = [simulate(RULES[name], scores, slots=s, ahead=a) for s, a in kinds]
+        kinds = itertools.product((1, 5), (1, 2), (1, 3, 99))
+        runs = [simulate(RULES[name], scores, slots=s, ahead=a, together=t) for s, a, t in kinds]
+        assert all(run.done == runs[0].done for run in runs)
         assert all(run.status == runs[0].status for run in runs)
         assert all(run.reasons == runs[0].reasons for run in runs)
 
