@@ -1,9 +1,11 @@
 """The loop of a sweep: decide on the host, advance on the devices, write down."""
 
+import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
+import jax
 import numpy as np
 
 from gdjax.sweep import families
@@ -12,6 +14,9 @@ from gdjax.sweep.ledger import Ledger
 from gdjax.sweep.packing import pack
 from gdjax.sweep.rules import Rules
 from gdjax.sweep.table import Copies, Spent, Table
+
+SECONDS = 0.5
+"""That a call may take, so that checkpoints, Ctrl-C and the bar need not wait for long."""
 
 
 class Part(NamedTuple):
@@ -73,7 +78,9 @@ class Loop:
         # How many trials are left decides on the program, and so on bits: all must be known then.
         # It is so only where a segment takes so long that the host's work does not count.
         self._narrows = any(part.executor.may_narrow for part in parts)
-        self._flights: deque[tuple[Part, Flight]] = deque()
+        self._flights: deque[tuple[Part, Flight, float]] = deque()
+        self._pace: dict[str, float] = {}  # seconds for a segment, by family
+        self._collected = 0.0  # when
 
     def run(self, between: Callable[[], None]) -> None:
         """Go on to the end; ``between`` is called after each decision."""
@@ -132,15 +139,27 @@ class Loop:
             made = self.ledger.made[mine]
             steps = self.ledger.steps[-1] - self.ledger.begins[made.min()]
             program = part.executor.choose(len(mine), int(steps))
-            together = min(segments, program.segments)
+            together = min(segments, program.segments, self._in_a_call(part))
             for job in pack(mine - part.first, made, self._seeds, program.shape, together):
                 flight = part.executor.dispatch(job, program)
                 handed = np.unique(job.trials[job.real]) + part.first
                 self.ledger.hand_out(handed, program.shape.width, together)
-                self._flights.append((part, flight))
+                self._flights.append((part, flight, time.perf_counter()))
                 if len(self._flights) > 1:
                     self._collect()
 
+    def _in_a_call(self, part: Part) -> int:
+        """Segments that take no longer than a call should; one as long as that is not known.
+
+        What XLA counts leaves out how often a loop in the task runs, so the clock has its say too.
+        """
+        pace = self._pace.get(part.executor.kind.family.name)
+        return 1 if pace is None else max(1, int(SECONDS / pace))
+
     def _collect(self) -> None:
-        part, flight = self._flights.popleft()
+        part, flight, handed = self._flights.popleft()
+        jax.block_until_ready(flight.measured)
+        began, self._collected = max(handed, self._collected), time.perf_counter()
+        pace = (self._collected - began) / flight.job.segments
+        self._pace[part.executor.kind.family.name] = max(pace, 1e-9)
         self.ledger.collect(flight.job, flight.job.trials + part.first, flight.measured)

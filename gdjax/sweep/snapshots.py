@@ -95,19 +95,22 @@ def take(
         stopped=counts[Status.STOPPED],
         diverged=counts[Status.DIVERGED],
         objective=task.objective,
-        best=_best(drawn, ledger.scores, sign) if known.any() else None,
+        best=_best(drawn, ledger, sign) if known.any() else None,
         status=_frozen(ledger.status.copy()),
         scores=_frozen(np.where(known, sign * ledger.scores, np.nan)),
     )
 
 
-def _best(drawn: Sequence[Family], scores: np.ndarray, sign: int) -> BestSoFar:
+def _best(drawn: Sequence[Family], ledger: Ledger, sign: int) -> BestSoFar:
     """That of the lowest score, ties to the lower trial; at least one must be finite."""
+    scores = ledger.scores
     trial, evaluation = np.unravel_index(np.nanargmin(scores), scores.shape)
     firsts = np.cumsum([0, *(family.trials for family in drawn)])
     index = int(np.searchsorted(firsts, trial, side="right")) - 1
     family, row = drawn[index], trial - firsts[index]
     settings = {name: values[row].item() for name, values in family.settings.items()}
+    if ledger.lineage is not None:  # it may have had others at other times
+        settings = {k: ledger.lineage.settings[k][trial, evaluation].item() for k in settings}
     score = sign * float(scores[trial, evaluation])
     return BestSoFar(int(trial), family.name, MappingProxyType(settings), score)
 

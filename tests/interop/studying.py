@@ -19,6 +19,8 @@ SPACE = gdjax.Space(
     first=[{"learning_rate": 0.125}],
 )
 TRIALS, BATCH = 7, 3
+RATES = {"learning_rate": gdjax.LogUniform(1e-3, 0.5)}
+SMALL = {"trials": 4, "batch": 4, "seeds": 2, "steps": 6, "segment": 2}
 
 
 def momentum(learning_rate, decay):
@@ -26,6 +28,11 @@ def momentum(learning_rate, decay):
 
 
 FAMILIES = {"sgd": gdjax.sgd, "momentum": momentum}
+
+
+def make(sampler=None, **options):
+    """A study of no storage."""
+    return optuna.create_study(sampler=sampler or optuna.samplers.RandomSampler(0), **options)
 
 
 def storage(directory):

@@ -3,27 +3,20 @@
 import dataclasses
 import json
 
-import jax
 import numpy as np
 import optuna
 import pytest
 from optuna.trial import TrialState
 
 import gdjax
-from gdjax import InvalidType, InvalidValue, LogUniform
+from gdjax import InvalidValue, LogUniform
 from gdjax.interop.optuna import optimize
-from gdjax.sweep import Status, running
+from gdjax.sweep import Status, running, width
 from gdjax.sweep.pareto import pareto
-from tests.interop.studying import FAMILIES, SPACE, momentum, train
-from tests.sweep.comparing import check_reruns
+from tests.interop.studying import FAMILIES, RATES, SMALL, SPACE, make, momentum, train
+from tests.sweep import networks
+from tests.sweep.comparing import check_reruns, check_same
 from tests.sweep.killed import TASK
-
-RATES = {"learning_rate": LogUniform(1e-3, 0.5)}
-SMALL = {"trials": 4, "batch": 4, "seeds": 2, "steps": 6, "segment": 2}
-
-
-def make(sampler=None, **options):
-    return optuna.create_study(sampler=sampler or optuna.samplers.RandomSampler(0), **options)
 
 
 def check_told(trials, result):
@@ -165,6 +158,82 @@ def test_kinds_of_dimensions_and_their_dtypes():
     }
 
 
+def test_numbers_of_the_task_are_parameters_of_the_study():
+    dimensions = {
+        "learning_rate": LogUniform(1e-3, 0.1),
+        "l2": gdjax.Uniform(0.0, 0.1),
+        "loss.smoothing": [0.0, 0.3],
+    }
+    options = {"steps": 4, "segment": 2, "width": 2}
+    study = make()
+    result = optimize(study, networks.TASK, gdjax.adam, dimensions, 4, batch=2, **options)
+    points = [trial.params for trial in study.trials]
+    assert [list(point) for point in points] == [list(dimensions)] * 4
+    space = gdjax.Space(dimensions, points)
+    expected = gdjax.sweep(networks.TASK, gdjax.adam, space, trials=4, **options)
+    check_same(result, expected)
+    check_reruns(result)
+
+
+def test_scores_are_told_while_a_batch_is_trained():
+    """Those of a trial's own, in whichever order its batch is trained."""
+    study, counts = make(), []
+
+    def see(snapshot):
+        order = [t for name in FAMILIES for t in study.trials if t.params["family"] == name]
+        for trial, scores in zip(order, snapshot.scores, strict=True):
+            known = zip((2, 4, 6), scores.tolist(), strict=True)
+            assert trial.intermediate_values == {s: v for s, v in known if np.isfinite(v)}
+            counts.append(len(trial.intermediate_values))
+
+    space = RATES | {"decay": 0.5}
+    optimize(study, TASK, FAMILIES, space, **SMALL | {"trials": 8, "batch": 8}, callbacks=see)
+    families = [trial.params["family"] for trial in study.trials]
+    assert families != sorted(families, key=list(FAMILIES).index)
+    assert {0, 1, 2, 3} == set(counts)
+
+
+def test_what_a_run_measured_before_it_diverged_is_no_score():
+    """Its loss is finite at some steps of its first segment."""
+    study = make()
+    study.enqueue_trial({"learning_rate": 1e15})
+    task, rates = dataclasses.replace(TASK, objective="loss"), {"learning_rate": [1e15, 0.1]}
+    result = optimize(study, task, gdjax.sgd, rates, 2, batch=2, steps=6, segment=3)
+    assert np.isfinite(result.traces["loss"][0, 0, :2]).all()
+    assert result.diverged_at[0, 0] == 2
+    assert study.trials[0].intermediate_values == {}
+    assert study.trials[0].state == TrialState.FAIL
+
+
+def test_each_batch_is_a_sweep_to_callbacks_and_to_the_bar(capsys):
+    events = []
+    optimize(
+        make(),
+        TASK,
+        gdjax.sgd,
+        RATES,
+        **SMALL | {"trials": 6},
+        progress=True,
+        callbacks=[lambda snapshot: events.append((snapshot.event, len(snapshot.scores)))],
+    )
+    assert [event for event in events if event[0] != "segment"] == [
+        ("start", 4),
+        ("end", 4),
+        ("start", 2),
+        ("end", 2),
+    ]
+    bars = [line.rpartition("\r")[2] for line in capsys.readouterr().err.strip().split("\n")]
+    assert ["100%" in bar for bar in bars] == [True, True]
+
+
+def test_a_space_of_many_values_needs_no_memory_for_all_of_them(monkeypatch):
+    monkeypatch.setattr(width, "host_memory", lambda: 4000)
+    rates = {"learning_rate": np.linspace(0.1, 0.2, 200).tolist()}
+    assert optimize(make(), TASK, gdjax.sgd, rates, **SMALL).trials == 4
+    with pytest.raises(InvalidValue, match="half of this machine's memory"):
+        gdjax.sweep(TASK, gdjax.sgd, rates, seeds=2, steps=6, segment=2)
+
+
 def test_a_study_of_two_directions():
     study = make(directions=["minimize", "minimize"])
     options = SMALL | {"trials": 8, "stopping": gdjax.successive_halving(eta=2)}
@@ -193,63 +262,6 @@ def test_more_is_better():
     )
 
 
-@pytest.mark.parametrize(
-    ("error", "message", "change"),
-    [
-        (InvalidType, "study must be an Optuna study, .*minimize", {"study": None}),
-        (InvalidValue, "study maximizes 'size', of which .* less", {"study": ["maximize"]}),
-        (InvalidValue, "has 2 directions: say what it is to be told", {"study": ["minimize"] * 2}),
-        (
-            InvalidValue,
-            "study maximizes 'loss'",
-            {"study": ["minimize", "maximize"], "by": ("size", "loss")},
-        ),
-        (InvalidValue, "has 1 directions, but by is", {"by": ("size", "steps")}),
-        (InvalidValue, "told the task's objective", {"by": ("loss",)}),
-        (InvalidValue, "no number 'siz' of a trial: did you mean size", {"by": ("siz",)}),
-        (InvalidType, "by must be a list of names", {"by": "size"}),
-        (InvalidValue, "trials must be a whole number of at least 1, got 0", {"trials": 0}),
-        (InvalidValue, "batch must be a whole number of at least 1, got 1.5", {"batch": 1.5}),
-        (InvalidValue, "width must be .*, got 'measured'", {"width": "measured"}),
-        (InvalidValue, "seeds must be a whole number", {"seeds": 0}),
-        (InvalidValue, "no hyperparameter 'rate'", {"space": {"rate": 0.1}}),
-        (InvalidValue, "learning_rate", {"space": {"learning_rate": gdjax.Uniform(-1.0, 1.0)}}),
-        (InvalidValue, "resume=True needs directory", {"resume": True}),
-        (InvalidType, "task must be a gdjax.Task", {"task": 3}),
-        (InvalidType, "stopping takes rules", {"stopping": 3}),
-    ],
-)
-def test_bad_arguments_are_told_before_a_trial_is_asked_for(monkeypatch, error, message, change):
-    directions = change.pop("study", ["minimize"])
-    study = directions and make(directions=directions)
-    options = {"task": TASK, "optimizer": gdjax.sgd, "space": RATES, **SMALL, **change}
-    monkeypatch.setattr(jax.stages.Lowered, "compile", None)
-    with pytest.raises(error, match=message):
-        optimize(study, **options)
-    assert study is None or not study.trials
-
-
-@pytest.mark.parametrize("enqueued", [{"learning_rate": 7.0}, {"decay": 0.3}, {"family": "adam"}])
-@pytest.mark.filterwarnings("ignore:Fixed parameter")  # Optuna's own
-def test_a_trial_outside_of_the_space_fails_and_is_told(enqueued):
-    study = make()
-    study.enqueue_trial({"learning_rate": 0.1})
-    study.enqueue_trial({"family": "momentum", "decay": 0.5} | enqueued)
-    (value,) = enqueued.values()
-    with pytest.raises(InvalidValue, match=rf"trial 1 of the study: .*{value}"):
-        optimize(study, TASK, FAMILIES, RATES | {"decay": [0.0, 0.5]}, **SMALL)
-    assert [trial.state for trial in study.trials] == [TrialState.FAIL] * 2
-
-
-def test_a_study_of_another_space_is_told():
-    study = make()
-    optimize(study, TASK, gdjax.sgd, {"learning_rate": [0.1, 0.2]}, **SMALL)
-    with pytest.raises(InvalidValue, match="dynamic value space"):
-        optimize(study, TASK, gdjax.sgd, {"learning_rate": [0.1, 0.3]}, **SMALL)
-    assert study.trials[-1].state == TrialState.FAIL
-    assert len(study.trials) == 5
-
-
 def test_what_ends_a_batch_early_leaves_no_trial_running(monkeypatch):
     study = make()
 
@@ -260,9 +272,3 @@ def test_what_ends_a_batch_early_leaves_no_trial_running(monkeypatch):
     with pytest.raises(KeyboardInterrupt):
         optimize(study, TASK, gdjax.sgd, RATES, **SMALL)
     assert [trial.state for trial in study.trials] == [TrialState.FAIL] * 4
-
-
-def test_a_missing_extra_is_named(monkeypatch):
-    monkeypatch.setitem(__import__("sys").modules, "optuna", None)
-    with pytest.raises(gdjax.MissingExtra, match=r'pip install "gdjax\[optuna\]"'):
-        optimize(None, TASK, gdjax.sgd, RATES, **SMALL)

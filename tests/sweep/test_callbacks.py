@@ -35,8 +35,8 @@ def ledger(halving):
 
 def take(ledger, task, event="segment", seconds=9.0, origin=None):
     drawn = [
-        Family("a", {"learning_rate": np.array([0.1, 0.2])}, None),
-        Family("b", {"learning_rate": np.array([0.3, 0.4])}, None),
+        Family("a", {"learning_rate": np.array([0.1, 0.2])}, None, None, {}),
+        Family("b", {"learning_rate": np.array([0.3, 0.4])}, None, None, {}),
     ]
     return snapshots.take(event, drawn, ledger, task, seconds, origin)
 
@@ -109,13 +109,14 @@ def test_all_events_and_the_bits_of_a_sweep_without(whole, rule):
     with np.errstate(over="ignore", invalid="ignore"):
         scores = result.evaluations["size"].astype(float).mean(axis=1)
     np.testing.assert_array_equal(last.scores, np.where(np.isfinite(scores), scores, np.nan))
-    assert last.steps == 2 * sum(result.evaluation_steps[n - 1] for n in (result.width > 0).sum(1))
+    lengths = np.diff(result.evaluation_steps, prepend=0)
+    assert last.steps == 2 * ((result.width > 0) @ lengths).sum()
     assert (last.progress, last.seconds_left, last.running) == (1.0, 0.0, 0)
     trial, evaluation = np.unravel_index(np.nanargmin(last.scores), last.scores.shape)
     assert last.best.trial == trial
     assert last.best.score == last.scores[trial, evaluation]
     assert last.best.family == result.family[trial]
-    assert last.best.settings == {"learning_rate": result.settings["learning_rate"][trial]}
+    assert last.best.settings == result.lineage(trial)[evaluation].settings
 
 
 def broken(snapshot):

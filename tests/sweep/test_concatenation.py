@@ -77,6 +77,59 @@ def test_fewer_trials_than_the_width_of_their_program_are_reconnected(noisy):
     check_reruns(gdjax.reconnect(dataclasses.replace(some, again=None), noisy, FAMILIES))
 
 
+def evolve(noisy, rates):
+    """Trials that copy others, in each family."""
+    space = gdjax.Space(
+        {"learning_rate": gdjax.LogUniform(1e-3, 1e30), "decay": 0.5},
+        [{"learning_rate": rate} for rate in rates],
+    )
+    rule = gdjax.population_based_training(2, fraction=0.4)
+    options = {"trials": len(rates), "seeds": 2, "steps": 6, "segment": 1, "width": 2}
+    return gdjax.sweep(noisy, FAMILIES, space, stopping=rule, **options)
+
+
+@pytest.fixture(scope="module")
+def evolved(noisy):
+    return [evolve(noisy, [0.02, 1e30, 0.1]), evolve(noisy, [0.3, 0.05, 0.2, 1e30])]
+
+
+def test_who_copied_whom_is_joined_and_run_again(evolved):
+    joined, (one, other) = concatenate(evolved), evolved
+    expected = np.concatenate([one.copied.parent, other.copied.parent + 6])
+    np.testing.assert_array_equal(joined.copied.parent, expected)
+    copies = joined.copied.parent != np.arange(14)[:, None]
+    assert copies[:6].any()
+    assert copies[6:].any()
+    check_same(take(joined, np.arange(6, 14)), other)
+    check_reruns(joined)
+    top = joined.top(5)
+    for i, trial in enumerate(top.trials.tolist()):
+        np.testing.assert_array_equal(top.params[i], joined.rerun(trial).params)
+
+
+def test_copies_are_taken_saved_loaded_and_reconnected(noisy, evolved, tmp_path):
+    joined = concatenate(evolved)
+    trials = np.random.default_rng(0).permutation(14)
+    some = take(joined, trials)
+    np.testing.assert_array_equal(trials[some.copied.parent], joined.copied.parent[trials])
+    assert [step.settings for step in some.lineage(3)] == [
+        step.settings for step in joined.lineage(trials[3])
+    ]
+    check_reruns(some)
+    some.save(tmp_path)
+    loaded = SweepResult.load(tmp_path)
+    check_same(loaded, some)
+    check_reruns(gdjax.reconnect(loaded, noisy, FAMILIES))
+
+
+def test_a_copy_is_not_taken_without_its_parent(evolved):
+    parents = evolved[0].copied.parent
+    child, segment = np.argwhere(parents != np.arange(6)[:, None])[0]
+    message = f"trial {child} went on from trial {parents[child, segment]}, so"
+    with pytest.raises(InvalidValue, match=message):
+        take(evolved[0], np.array([child]))
+
+
 def test_attributes_are_joined(parts):
     joined, each = concatenate(parts).attributes, [part.attributes for part in parts]
     for name in ("compile_seconds", "run_seconds"):
@@ -123,7 +176,9 @@ def test_results_of_another_sweep_are_told(parts, message, change):
         concatenate([parts[0], other])
 
 
-def test_other_measurements_are_told(parts):
+def test_other_measurements_are_told(parts, evolved):
+    with pytest.raises(InvalidValue, match="its lineage is 'none', not 'one'"):
+        concatenate([evolved[0], dataclasses.replace(evolved[1], copied=None)])
     for change, message in [
         ({"status": parts[1].status[:, :1]}, "its seeds is 1, not 2"),
         ({"evaluation_steps": np.array([3, 6])}, r"evaluations at steps is \[3, 6\], not"),

@@ -250,6 +250,20 @@ def test_what_a_factory_refuses_keeps_its_parents_settings(bowl):
     check_reruns(result)
 
 
+def test_numbers_of_the_task_are_copied_and_changed_too(bowl):
+    """The loss's factor is what multiplies the gradient, as a learning rate does."""
+    loss = gdjax.bind(lambda params, batch, key, factor: factor * params**2 / 2, factor=1.0)
+    task = Task(bowl.init, loss, bowl.batch, bowl.evaluate, objective="size")
+    first = [{"factor": factor} for factor in RATES]
+    space = Space({"factor": LogUniform(0.01, 1e30), "learning_rate": 1.0}, first)
+    result = gdjax.sweep(task, gdjax.sgd, space, trials=5, stopping=RULE, **STEPS)
+    expected = sweep(bowl)
+    np.testing.assert_array_equal(result.copied.parent, expected.copied.parent)
+    used = expected.copied.settings["learning_rate"]
+    np.testing.assert_array_equal(result.copied.settings["factor"], used)
+    check_reruns(result)
+
+
 def test_another_space_with_the_same_points_is_another_sweep(bowl, tmp_path):
     def saved(high):
         space = Space({"learning_rate": Uniform(0.0, high)}, [{"learning_rate": 0.5}])

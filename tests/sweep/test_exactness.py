@@ -7,7 +7,7 @@ import pytest
 
 import gdjax
 from gdjax import LogUniform, Task
-from gdjax.sweep import execution, rules, width
+from gdjax.sweep import execution, loop, rules, width
 from gdjax.sweep.table import Status
 from tests.sweep.comparing import check_reruns, check_same
 
@@ -288,3 +288,26 @@ def test_metrics_of_infinities_neither_warn_nor_rank(noisy):
     result = sweep(task, [0.1, 0.2], seeds=4, stopping=gdjax.successive_halving(eta=2))
     assert np.isinf(result.traces["odd"]).any()
     assert np.isnan(result.final("odd")).all()
+
+
+@pytest.mark.parametrize(("seconds", "calls"), [(0.0, [1] * 8), (1e9, [1, 1, 6])])
+def test_how_many_segments_are_a_call_changes_no_bit(noisy, monkeypatch, seconds, calls):
+    """One until it is known how long they take, which is when the second is handed out."""
+    made = []
+
+    def dispatch(self, job, program):
+        made.append(job.segments)
+        return original(self, job, program)
+
+    original = execution.Executor.dispatch
+    monkeypatch.setattr(loop, "SECONDS", seconds)
+    monkeypatch.setattr(execution.Executor, "dispatch", dispatch)
+    space = {"learning_rate": [0.1, 0.2, 1e30]}
+    result = gdjax.sweep(noisy, gdjax.sgd, space, steps=15, segment=2, seeds=2)
+    assert made == calls
+    watched = []
+    again = gdjax.sweep(
+        noisy, gdjax.sgd, space, steps=15, segment=2, seeds=2, callbacks=watched.append
+    )
+    check_same(result, again)
+    assert made[len(calls) :] == [1] * 8
