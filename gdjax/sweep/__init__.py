@@ -1,6 +1,7 @@
 """Many runs as one program: spaces, families, rules, results."""
 
 from gdjax.sweep.asha import asha
+from gdjax.sweep.concatenation import concatenate
 from gdjax.sweep.distributions import Choice, Integer, LogUniform, Uniform
 from gdjax.sweep.engine import reconnect, sweep
 from gdjax.sweep.ensembles import Top
@@ -33,6 +34,7 @@ __all__ = [
     "Uniform",
     "asha",
     "budget",
+    "concatenate",
     "hyperband",
     "load_space",
     "log_lines",

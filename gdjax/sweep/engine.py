@@ -12,22 +12,23 @@ import math
 import numbers
 import os
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import jax
 import numpy as np
 
 from gdjax.errors import InvalidType, InvalidValue, MissingExtra, nearest, shown, telling
 from gdjax.ranges import Interval
-from gdjax.sweep import checkpoint, families, running
+from gdjax.sweep import checkpoint, families, lineage, running
 from gdjax.sweep.arguments import choose, number
 from gdjax.sweep.callbacks import Callback, listeners
 from gdjax.sweep.families import Factory
 from gdjax.sweep.keeper import CHECKPOINTS
+from gdjax.sweep.lineage import Lineage
 from gdjax.sweep.pbt import PopulationBasedTraining
 from gdjax.sweep.population import Device
-from gdjax.sweep.results import RESERVED, RESULTS_FILE, SweepResult
-from gdjax.sweep.rules import Rule, gather
+from gdjax.sweep.results import RESERVED, RESULTS_FILE, Rerun, SweepResult
+from gdjax.sweep.rules import Rule, Rules, gather
 from gdjax.sweep.setup import Options, Sweep
 from gdjax.sweep.space import Method, Space
 from gdjax.task import Task
@@ -110,6 +111,70 @@ def sweep(
     >>> result.best().settings
     {'learning_rate': 0.5}
     """
+    ready = prepare(
+        task,
+        optimizer,
+        space,
+        trials=trials,
+        seeds=seeds,
+        steps=steps,
+        method=method,
+        key=key,
+        stopping=stopping,
+        width=width,
+        segment=segment,
+        devices=devices,
+        directory=directory,
+        resume=resume,
+        checkpoint_seconds=checkpoint_seconds,
+        progress=progress,
+        callbacks=callbacks,
+    )
+    ready.sweep.check_memory(ready.sweep.trials)
+    if directory is None:
+        return running.run(ready.sweep, ready.rules, ready.told)
+    path = checkpoint.prepare(directory, () if resume else (RESULTS_FILE, CHECKPOINTS))
+    return running.run_and_save(
+        ready.sweep, ready.rules, ready.told, path, ready.checkpoint_seconds
+    )
+
+
+class Ready(NamedTuple):
+    """What a user's arguments mean."""
+
+    sweep: Sweep
+    rules: Rules
+    told: list[Callback]
+    checkpoint_seconds: float | None
+
+
+def prepare(
+    task: Task,
+    optimizer: Factory | Mapping[str, Factory],
+    space: Space | Mapping[str, Any],
+    trials: int | None,
+    seeds: int,
+    steps: int,
+    method: Method | None,
+    key: int,
+    stopping: Rule | Sequence[Rule],
+    width: int | Literal["measured"] | None,
+    segment: int | None,
+    devices: Sequence[Device] | None,
+    directory: str | os.PathLike | None,
+    resume: bool,
+    checkpoint_seconds: float | None,
+    progress: bool | None,
+    callbacks: Callback | Sequence[Callback],
+) -> Ready:
+    """A sweep that is ready to run; see :func:`sweep` for the arguments.
+
+    Nothing is compiled or written. Whether the measurements fit into memory is left to whoever
+    knows how many trials are to be run.
+
+    Raises:
+      InvalidValue, InvalidType, MissingExtra: any of them is not what it should be.
+    """
     # A program counts seeds and steps in 32 bits.
     seeds, steps = _whole("seeds", seeds, high=2**31), _whole("steps", steps, high=2**31)
     trials, segment = (
@@ -142,10 +207,7 @@ def sweep(
         checkpoint_seconds = number("checkpoint_seconds", checkpoint_seconds, Interval(0, math.inf))
     segment = min(segment or _default_segment(steps), steps)
     prepared = Sweep(task, drawn, Options(steps, segment, seeds, key, width), _devices(devices))
-    if directory is None:
-        return running.run(prepared, rules, told)
-    path = checkpoint.prepare(directory, () if resume else (RESULTS_FILE, CHECKPOINTS))
-    return running.run_and_save(prepared, rules, told, path, checkpoint_seconds)
+    return Ready(prepared, rules, told, checkpoint_seconds)
 
 
 def reconnect(
@@ -182,7 +244,16 @@ def reconnect(
     options = Options(seeds=result.seeds, width=None, **numbers)
     widths = json.loads(result.attributes["widths"])
     sweep = Sweep(task, again, options, _devices(None), widths)
-    return dataclasses.replace(result, again=sweep.rerun)
+    sweep.check_memory(sweep.trials)
+    # The sweep numbers its trials family by family; those of a concatenated result are mixed.
+    order = np.concatenate([np.flatnonzero(result.family == family.name) for family in again])
+    place = np.argsort(order)
+
+    def rerun(trials: np.ndarray, widths: np.ndarray, copied: Lineage | None = None) -> list[Rerun]:
+        copied = None if copied is None else lineage.take(copied, order)
+        return sweep.rerun(place[trials], widths[order], copied)
+
+    return dataclasses.replace(result, again=rerun)
 
 
 def _width(width: Any) -> int | Literal["measured"] | None:

@@ -114,12 +114,20 @@ def draw(
     trials: int | None,
     seed: int,
 ) -> list[Family]:
-    """Draw each family's settings from the dimensions that it takes.
+    """Draw each family's settings from the dimensions that it takes."""
+    return [
+        make(name, makers[name], own.draw(method, trials, seed))._replace(dimensions=own.dimensions)
+        for name, own in restricted(makers, space).items()
+    ]
+
+
+def restricted(makers: Mapping[str, Maker], space: Space) -> dict[str, Space]:
+    """Of the space what each family takes.
 
     Raises:
       InvalidValue: a required argument that the space does not have.
     """
-    families = []
+    spaces = {}
     for name, maker in makers.items():
         accepted = maker.arguments
         own = space.restricted(accepted)
@@ -129,9 +137,8 @@ def draw(
                 f"family {name!r} needs {', '.join(missing) or 'a dimension of the space'}; add "
                 "it to the space, or give it a value in the factory"
             )
-        settings = own.draw(method, trials, seed)
-        families.append(make(name, maker, settings)._replace(dimensions=own.dimensions))
-    return families
+        spaces[name] = own
+    return spaces
 
 
 def make(name: str, maker: Maker, settings: dict[str, np.ndarray]) -> Family:

@@ -1,11 +1,12 @@
 """Who went on from whom: the past of each trial where trials may copy others."""
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 
+from gdjax.errors import InvalidValue
 from gdjax.sweep.table import Copies
 
 RESERVED = frozenset(
@@ -97,6 +98,45 @@ def start(settings: Mapping[str, np.ndarray], seeds: int, evaluations: int) -> L
         settings={k: np.repeat(v[:, None], evaluations, axis=1) for k, v in settings.items()},
         replaced_at=np.full((trials, seeds, evaluations), -1),
         replaced_reason=np.full((trials, seeds, evaluations), "", object),
+    )
+
+
+def take(lineage: Lineage, trials: np.ndarray) -> Lineage:
+    """The past of some trials, ``int[n]``, each once, numbered in that order.
+
+    Raises:
+      InvalidValue: one of them copied a trial that is not among them.
+    """
+    place = np.full(len(lineage.parent), -1)
+    place[trials] = np.arange(len(trials))
+    parent = place[lineage.parent[trials]]
+    if (parent < 0).any():
+        row, segment = np.argwhere(parent < 0)[0]
+        raise InvalidValue(
+            f"trial {trials[row]} went on from trial {lineage.parent[trials[row], segment]}, so "
+            "that none of them can be taken without the other"
+        )
+    return Lineage(
+        parent,
+        {name: values[trials] for name, values in lineage.settings.items()},
+        lineage.replaced_at[trials],
+        lineage.replaced_reason[trials],
+    )
+
+
+def concatenate(lineages: Sequence[Lineage]) -> Lineage:
+    """The pasts of several sweeps' trials, numbered in their order."""
+    firsts = np.cumsum([0, *(len(lineage.parent) for lineage in lineages)]).tolist()
+    names = dict.fromkeys(name for lineage in lineages for name in lineage.settings)
+
+    def used(lineage: Lineage, name: str) -> np.ndarray:
+        return lineage.settings.get(name, np.full(lineage.parent.shape, np.nan))
+
+    return Lineage(
+        np.concatenate([x.parent + i for x, i in zip(lineages, firsts, strict=False)]),
+        {name: np.concatenate([used(x, name) for x in lineages]) for name in names},
+        np.concatenate([lineage.replaced_at for lineage in lineages]),
+        np.concatenate([lineage.replaced_reason for lineage in lineages]),
     )
 
 

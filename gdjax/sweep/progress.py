@@ -35,7 +35,7 @@ def bar(show: bool | None) -> list[Callable[[Snapshot], None]]:
     def draw(snapshot: Snapshot) -> None:
         runs = snapshot.status.size
         if snapshot.event == "start":
-            drawn.append(tqdm(total=runs, desc="sweep", mininterval=0.2, bar_format=_FORMAT))
+            drawn[:] = [tqdm(total=runs, desc="sweep", mininterval=0.2, bar_format=_FORMAT)]
         drawn[0].set_postfix_str(", ".join(_told(snapshot, tqdm)), refresh=False)
         drawn[0].n = round(snapshot.progress * runs)
         drawn[0].update(0)

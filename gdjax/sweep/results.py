@@ -3,7 +3,7 @@
 import dataclasses
 import os
 import pathlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Literal, NamedTuple
 
 import jax
@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from gdjax.errors import InvalidType, InvalidValue, shown
-from gdjax.sweep import ensembles, export, lineage, ranking
+from gdjax.sweep import ensembles, export, lineage, pareto, ranking
 from gdjax.sweep.ensembles import Top
 from gdjax.sweep.lineage import Ancestor
 from gdjax.sweep.measurements import Measurements
@@ -119,6 +119,27 @@ class SweepResult(Measurements):
         self._check_trial(trial)
         made, steps = int(self.segments[trial]), self.evaluation_steps
         return lineage.ancestors(self.copied, self.settings, steps, trial, made)
+
+    def pareto(
+        self,
+        by: Sequence[str] = ("loss", "steps"),
+        modes: Sequence[Literal["min", "max"] | None] | None = None,
+    ) -> np.ndarray:
+        """The Pareto front: trials that no other one beats in several numbers at once, ``int[n]``.
+
+        One beats another that it is as good as in all of them and better in one; equals do not
+        beat each other. A trial with a diverged run is never on the front; one that was stopped
+        may be, with what it measured. They stand in the order of the first number, best first.
+
+        Args:
+          by: metrics (means over seeds at a trial's end), hyperparameters, ``"steps"`` of a run.
+          modes: of each ``"min"`` or ``"max"``: which is better. It may be None for ``"loss"``,
+            ``"steps"`` and the task's objective, of which it is known.
+
+        Raises:
+          InvalidValue, InvalidType: an unknown name, or one without a mode.
+        """
+        return pareto.pareto(self, by, modes)
 
     def rerun(self, trial: int) -> Rerun:
         """Run one trial again, all its seeds, bit for bit as in the sweep.

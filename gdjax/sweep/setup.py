@@ -41,6 +41,8 @@ class Sweep:
       options: numbers.
       devices: that share the work.
       widths: of each family's wide program, whatever ``options`` say.
+      room: trials of a family that its programs are made for; as many as it has where None. With
+        one number, sweeps of more and of fewer trials share their programs.
     """
 
     def __init__(
@@ -50,11 +52,10 @@ class Sweep:
         options: Options,
         devices: Sequence[Device],
         widths: Sequence[int | None] | None = None,
+        room: int | None = None,
     ):
         self.drawn, self.options, self.devices = drawn, options, list(devices)
-        trials, (measured, _) = sum(family.trials for family in drawn), task.measured()
-        check_memory(trials, options.seeds, options.steps, len(measured))
-        self.widths = widths
+        self.widths, self._room = widths, room
         mesh = population.make_mesh(tuple(devices))
         whole, rest = divmod(options.steps, options.segment)
         lengths = [options.segment] * whole + [rest] * bool(rest)
@@ -62,6 +63,16 @@ class Sweep:
         task, key = jax.device_put((task, jax.random.key(options.key)), copied)
         self.plan = Plan(task, key, options.seeds, np.cumsum(lengths), mesh)
         self.kinds = [Kind(self.plan, family) for family in drawn]
+
+    @property
+    def trials(self) -> int:
+        """How many there are in all families."""
+        return sum(family.trials for family in self.drawn)
+
+    def check_memory(self, trials: int) -> None:
+        """Raise where the measurements of as many trials do not fit into the machine."""
+        measured, _ = self.plan.task.measured()
+        check_memory(trials, self.options.seeds, self.options.steps, len(measured))
 
     @functools.cached_property
     def programs(self) -> list[list[Program]]:
@@ -89,16 +100,15 @@ class Sweep:
 
     def ledger(self, copies: bool = False) -> Ledger:
         """An empty one, of trials that may copy others or not."""
-        trials = sum(family.trials for family in self.drawn)
         population = Population(
             family=np.repeat([f.name for f in self.drawn], [f.trials for f in self.drawn]),
             settings=families.columns(self.drawn),
             dimensions={family.name: dict(family.dimensions) for family in self.drawn},
-            diverged=np.zeros(trials, bool),
+            diverged=np.zeros(self.trials, bool),
             key=self.options.key,
         )
-        plan = self.plan
-        return Ledger(trials, plan.seeds, plan.steps, plan.task, population if copies else None)
+        plan, shown = self.plan, population if copies else None
+        return Ledger(self.trials, plan.seeds, plan.steps, plan.task, shown)
 
     def parts(self, ledger: Ledger) -> list[Part]:
         """All families, ready to be advanced; states are kept as long as ``ledger`` wants them."""
@@ -165,8 +175,10 @@ class Sweep:
         )
 
     def _make_programs(self, kind: Kind, width: int | None) -> list[Program]:
-        trials, seeds = kind.family.trials, self.options.seeds
-        chosen = shapes(width, trials, seeds, self.devices, kind.run_bytes)
+        trials = self._room or kind.family.trials
+        if self.widths:
+            trials = max(trials, width or 0)  # a few of the trials that it was made for
+        chosen = shapes(width, trials, self.options.seeds, self.devices, kind.run_bytes)
         return [Program(kind, shape) for shape in chosen]
 
 
