@@ -1,7 +1,6 @@
 """The command, run in this process; a subprocess for what only a process has."""
 
 import json
-import os
 import pathlib
 import signal
 import subprocess
@@ -116,7 +115,7 @@ def test_log_lines_go_to_a_file_or_alone_to_standard_error(tmp_path, capsys, mon
 def test_resume_goes_on_and_appends_to_the_log(tmp_path, monkeypatch, capsys):
     options = ("--out", "out", "--stopping", "plateau:patience=9", "--log", "log.jsonl")
     with monkeypatch.context() as patch:
-        stop_at(patch, 3, lambda: os.kill(os.getpid(), signal.SIGTERM))
+        stop_at(patch, 3, lambda: signal.raise_signal(signal.SIGTERM))
         with pytest.raises(SystemExit) as stop:
             gdjax("sweep", "my_problem:task", *SMALL, *options)
     assert stop.value.code == 130

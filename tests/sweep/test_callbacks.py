@@ -1,7 +1,6 @@
 """Callbacks are told what is measured, and can do a sweep no harm."""
 
 import dataclasses
-import os
 import signal
 import warnings
 
@@ -187,7 +186,7 @@ def test_a_signal_that_comes_during_a_callback_saves_everything(whole, tmp_path,
     def leave(snapshot):
         snapshots.append(snapshot)
         if len(snapshots) == 4:
-            os.kill(os.getpid(), signal.SIGTERM)
+            signal.raise_signal(signal.SIGTERM)
 
     with pytest.raises(KeyboardInterrupt, match="all is saved"):
         train(leave, directory=tmp_path, checkpoint_seconds=1e9)

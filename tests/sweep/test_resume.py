@@ -80,7 +80,7 @@ def test_a_signal_stops_cleanly(whole, tmp_path, monkeypatch, handlers, kind, ru
     made = []
     with monkeypatch.context() as patch:
         patch.setattr(execution, "CALL", 0)  # each segment is a call
-        stop_at(patch, 3, lambda: os.kill(os.getpid(), kind))
+        stop_at(patch, 3, lambda: signal.raise_signal(kind))
         options = {"checkpoint_seconds": 1e9}
         with pytest.raises(KeyboardInterrupt, match="stopped; all is saved"):
             killed.train(tmp_path, rule, **options)
@@ -94,7 +94,7 @@ def test_a_signal_stops_cleanly(whole, tmp_path, monkeypatch, handlers, kind, ru
 def test_what_was_made_is_all_saved_by_a_signal(tmp_path, monkeypatch, handlers):
     with monkeypatch.context() as patch:
         patch.setattr(execution, "CALL", 0)  # each segment is a call
-        stop_at(patch, 3, lambda: os.kill(os.getpid(), signal.SIGTERM))
+        stop_at(patch, 3, lambda: signal.raise_signal(signal.SIGTERM))
         with pytest.raises(KeyboardInterrupt):
             killed.train(tmp_path, "none", checkpoint_seconds=1e9)
     with np.load(checkpoints(tmp_path)[-1]) as file:
@@ -105,11 +105,11 @@ def test_what_was_made_is_all_saved_by_a_signal(tmp_path, monkeypatch, handlers)
 def test_a_second_signal_does_not_wait(whole, tmp_path, monkeypatch, handlers):
     def savez(file, **arrays):
         file.write(b"half of it")
-        os.kill(os.getpid(), signal.SIGINT)
+        signal.raise_signal(signal.SIGINT)
 
     def signalled():
         monkeypatch.setattr(np, "savez", savez)
-        os.kill(os.getpid(), signal.SIGINT)
+        signal.raise_signal(signal.SIGINT)
 
     with monkeypatch.context() as patch:
         stop_at(patch, 3, signalled)
@@ -140,7 +140,7 @@ def test_a_full_disk_and_a_signal(stopped, whole, monkeypatch, handlers):
     """Nothing is promised that was not done, and the checkpoints that there are stay."""
     with monkeypatch.context() as patch:
         patch.setattr(np, "savez", full)
-        stop_at(patch, 1, lambda: os.kill(os.getpid(), signal.SIGINT))
+        stop_at(patch, 1, lambda: signal.raise_signal(signal.SIGINT))
         lost = "stopped; what was made since the last checkpoint is lost"
         with (
             pytest.warns(UserWarning, match="No space"),
