@@ -239,7 +239,8 @@ def _train(
     template, rules, told, every = search.ready
     sweep = Sweep(template.plan.task, drawn, template.options, template.devices, room=room)
     if len(search.names) == 1:
-        told = [studies.reporter([asked[i] for i in order], sweep.plan.steps), *told]
+        there, steps = [asked[i] for i in order], sweep.plan.steps
+        told = [lambda snapshot: studies.report(there, snapshot.scores, steps), *told]
     if directory is None:
         result = running.run(sweep, rules, told)
     else:

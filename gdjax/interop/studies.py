@@ -4,7 +4,7 @@ import contextlib
 import dataclasses
 import importlib
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,9 +13,7 @@ from gdjax.errors import InvalidType, InvalidValue, MissingExtra, shown
 from gdjax.sweep.distributions import Choice, Distribution, Integer, LogUniform
 from gdjax.sweep.pareto import columns
 from gdjax.sweep.results import SweepResult
-from gdjax.sweep.snapshots import Snapshot
 from gdjax.sweep.space import Space, checked_value
-from gdjax.sweep.table import Status
 
 if TYPE_CHECKING:
     from optuna import Study, Trial
@@ -159,21 +157,6 @@ def report(asked: Sequence[Asked], scores: np.ndarray, steps: np.ndarray) -> Non
             if math.isfinite(score) and step not in one.reported:
                 one.trial.report(score, step)
                 one.reported.add(step)
-
-
-def reporter(asked: Sequence[Asked], steps: np.ndarray) -> Callable[[Snapshot], None]:
-    """A callback of a sweep that tells its scores as soon as they are known.
-
-    Args:
-      asked: its trials, in its order.
-      steps: updates made at each evaluation.
-    """
-
-    def tell(snapshot: Snapshot) -> None:
-        fallen = (snapshot.status == Status.DIVERGED).any(axis=1)
-        report(asked, np.where(fallen[:, None], np.nan, snapshot.scores), steps)
-
-    return tell
 
 
 def scores(result: SweepResult) -> np.ndarray:

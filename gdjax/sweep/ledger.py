@@ -233,6 +233,8 @@ class Ledger:
             else:
                 steps = slice(self.begins[number], self.steps[number])
                 values = mean_of_finite(self.traces[self._objective][trials, :, steps])
+            # What a run measured in the segment in which it diverged is no score.
+            values = np.where(self.status[trials] == Status.DIVERGED, np.nan, values)
             score = self._sign * values.mean(axis=1, dtype=float)
         self.scores[trials, number] = np.where(np.isfinite(score), score, np.inf)
 

@@ -43,6 +43,11 @@ class Measurements:
         """Up to which segment each trial came, with an evaluation behind each, ``int[trial]``."""
         return segments_made(self.width)
 
+    @property
+    def modes(self) -> dict[str, Any]:
+        """Of which metrics it is known whether less or more is better: ``"min"`` or ``"max"``."""
+        return {"loss": "min", self.attributes["objective"]: self.attributes["mode"]}
+
     def final(self, name: str) -> np.ndarray:
         """A metric where each trial ended, ``[trial, seed]``: NaN where a run diverged.
 
@@ -83,14 +88,13 @@ class Measurements:
           InvalidValue: an unknown metric, or one of which it is not known.
         """
         objective: str = self.attributes["objective"]
-        known: dict[str, Any] = {"loss": "min", objective: self.attributes["mode"]}
         by = objective if by is None else by
         if mode not in (None, "min", "max"):
             raise InvalidValue(f"mode must be 'min' or 'max', got {mode!r}")
-        if mode is None and by not in known:
+        if mode is None and by not in self.modes:
             self._check(by)  # an unknown metric is told first
             raise InvalidValue(f"say which is better of {by!r}: mode='min' or mode='max'")
-        return by, mode or known[by]
+        return by, mode or self.modes[by]
 
     def _check(self, metric: str) -> None:
         names = [*self.traces, *self.evaluations]

@@ -1,6 +1,6 @@
 """The Pareto front: trials that no other beats in several numbers at once."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 import numpy as np
@@ -18,7 +18,7 @@ def pareto(
 ) -> np.ndarray:
     """Trials on the front; see :meth:`gdjax.SweepResult.pareto`."""
     names = check_names(by, choices(result))
-    signs = [-1.0 if mode == "max" else 1.0 for mode in directions(result.attributes, names, modes)]
+    signs = [-1.0 if mode == "max" else 1.0 for mode in directions(result.modes, names, modes)]
     values = columns(result, names) * signs
     trials = np.flatnonzero(front(values))
     return trials[np.lexsort(values[trials].T[::-1])]
@@ -91,9 +91,9 @@ def check_names(by: Any, known: Sequence[str]) -> list[str]:
 
 
 def directions(
-    attributes: dict[str, Any], names: Sequence[str], modes: Sequence[Mode | None] | None
+    known: Mapping[str, Mode], names: Sequence[str], modes: Sequence[Mode | None] | None
 ) -> list[Mode]:
-    """Whether less or more of each is better: as told, else as it is known.
+    """Whether less or more of each is better: as told, else as it is known of metrics and steps.
 
     Raises:
       InvalidValue: it is neither told nor known.
@@ -101,8 +101,7 @@ def directions(
     modes = [None] * len(names) if modes is None else modes
     if not isinstance(modes, (list, tuple)) or len(modes) != len(names):
         raise InvalidValue(f"modes must be {len(names)} of 'min' and 'max', got {shown(modes)}")
-    known: dict[str, Mode] = {"loss": "min", STEPS: "min"}
-    known[attributes["objective"]] = attributes["mode"]
+    known = {STEPS: "min", **known}
     found = []
     for name, mode in zip(names, modes, strict=True):
         mode = known.get(name) if mode is None else mode

@@ -77,7 +77,7 @@ def test_killed_after_each_write_to_the_study(tmp_path, monkeypatch):
     storage = Dying()
     attempt(storage, tmp_path / "undisturbed")
     assert storage.writes > 20
-    for number in range(1, storage.writes + 1, 3):
+    for number in range(1, storage.writes + 1):
         dying, directory = Dying(), tmp_path / str(number)
         dying.left = number
         with pytest.raises(Killed):

@@ -197,7 +197,7 @@ def test_several_segments_of_one_job():
     assert ledger.status.tolist() == [[DONE, DONE], [DIVERGED, DIVERGED]]
     assert ledger.measured.tolist() == ledger.made.tolist() == [3, 2]
     assert ledger.width.tolist() == [[2, 2, 2], [2, 2, 0]]
-    np.testing.assert_array_equal(ledger.scores, [[7, 11, 14], [8, 12, NAN]])
+    np.testing.assert_array_equal(ledger.scores, [[7, 11, 14], [8, INF, NAN]])
 
 
 def test_arrays_restore_all_that_counts():
