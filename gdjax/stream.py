@@ -217,11 +217,11 @@ def _check_function(function: Any, per: Per) -> None:
 
 
 def _as_array(x: Any) -> np.ndarray:
-    """In the dtype that JAX would give it."""
+    """In the dtype that JAX would give it; a copy, for many readers fill one buffer anew."""
     array = np.asarray(x)
     if not jnp.issubdtype(array.dtype, jnp.number) and array.dtype != bool:
         raise TypeError(f"expected arrays of numbers, got {array.dtype}")
-    return array.astype(jax.dtypes.canonicalize_dtype(array.dtype), copy=False)
+    return array.astype(jax.dtypes.canonicalize_dtype(array.dtype))
 
 
 def _same(x: np.ndarray, y: np.ndarray) -> bool:

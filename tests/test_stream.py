@@ -53,6 +53,21 @@ def test_a_sequence_is_read_where_it_is_needed_only():
     assert read == [98, 99, 0]
 
 
+def test_a_reader_may_fill_one_buffer_anew():
+    buffer = np.zeros(2, np.float32)
+
+    def batches():
+        for number in range(3):
+            buffer[:] = number
+            yield {"x": buffer}
+
+    stream = Stream(batches)
+    first = stream.first.batches["x"]
+    read = list(itertools.islice(stream.read(()), 3))
+    assert [batch["x"].tolist() for batch in read] == [[0, 0], [1, 1], [2, 2]]
+    assert first.tolist() == [[[0, 0]]]
+
+
 def draw(*who):
     yield from np.random.default_rng(who).normal(size=(3, 2))
 
