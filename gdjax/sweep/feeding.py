@@ -1,6 +1,7 @@
 """What a stream gives, segment by segment, on the devices, read while they compute."""
 
 import itertools
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
@@ -36,12 +37,21 @@ class Feed:
         self._stream, self._steps, self._seeds, self._mesh = stream, steps, seeds, mesh
         self._longest = int(np.diff(steps, prepend=0).max())
         self._reader = ThreadPoolExecutor(1, "gdjax-stream")  # alone touches what users made
-        self.clear()
-
-    def clear(self) -> None:
-        """Give up all that was read; what is asked for again is read again."""
         self._cursors: dict[tuple[int, ...], dict[int, Iterator[Any]]] = {}
         self._ahead: dict[tuple[int, ...], dict[int, Future]] = {}
+        self._taken = threading.Lock()
+
+    def __enter__(self) -> None:
+        """Belong to one run; another one waits, for what is kept is what one of them needs."""
+        self._taken.acquire()
+
+    def __exit__(self, *_: object) -> None:
+        """Give up what was read, or could not be, and what was not yet begun to be read."""
+        for blocks in self._ahead.values():
+            for block in blocks.values():
+                block.cancel()
+        self._cursors, self._ahead = {}, {}
+        self._taken.release()
 
     @property
     def apart(self) -> bool:

@@ -1,5 +1,6 @@
 """A sweep from its first segment, or from a checkpoint, to its results."""
 
+import contextlib
 import dataclasses
 import hashlib
 import importlib.metadata
@@ -78,23 +79,22 @@ def run(
     room = max(1, capacity(largest) // seeds)
     watched = bool(callbacks) or (keeper is not None and keeper.every == 0)
     audience = Audience(callbacks, sweep, ledger, seconds)
-    try:
-        audience.tell("start")
-        sweep.compile()
-        compiled = time.perf_counter()
-        audience.begin()
-        loop = Loop(parts, ledger, rules, seeds, room, spent, each_segment=watched)
-        if keeper is None:
-            loop.run(lambda: audience.tell("segment"))
-        else:
-            save()
-            with signals.requests() as request:
-                loop.run(lambda: between(request))
-        ran = seconds()
-    finally:
-        audience.tell("end")
-        if sweep.plan.feed is not None:
-            sweep.plan.feed.clear()
+    with sweep.plan.feed or contextlib.nullcontext():
+        try:
+            audience.tell("start")
+            sweep.compile()
+            compiled = time.perf_counter()
+            audience.begin()
+            loop = Loop(parts, ledger, rules, seeds, room, spent, each_segment=watched)
+            if keeper is None:
+                loop.run(lambda: audience.tell("segment"))
+            else:
+                save()
+                with signals.requests() as request:
+                    loop.run(lambda: between(request))
+            ran = seconds()
+        finally:
+            audience.tell("end")
     times = {"compile_seconds": compiled - began, "run_seconds": ran - (compiled - began)}
     if advice := idle_cores(sweep.devices, os.cpu_count() or 1, times["run_seconds"]):
         warnings.warn(advice, stacklevel=2)

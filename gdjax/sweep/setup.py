@@ -1,5 +1,6 @@
 """A sweep that is ready to run: programs, rules, tables; and trials of it again."""
 
+import contextlib
 import dataclasses
 import functools
 from collections.abc import Iterator, Sequence
@@ -174,18 +175,19 @@ class Sweep:
             for trial in trials.tolist()
         }
         params: dict[int, Any] = {}
-        for part in self.parts(ledger):
-            mine = [paths[trial] for trial in trials[part.holds(trials)].tolist()]
-            for segment in range(max(map(len, mine), default=0)):
-                places = np.unique([path[segment] for path in mine if len(path) > segment])
-                if lineage is not None:
-                    _go_on(part, ledger, lineage, segment, places)
-                for width in np.unique(widths[places, segment]).tolist():
-                    same = places[widths[places, segment] == width]
-                    for job in self._make(part, ledger, same, segment, width):
-                        here = np.unique(job.trials[job.real])
-                        ends = [i for i in here.tolist() if made[i + part.first] == segment + 1]
-                        params |= {i + part.first: part.executor.params(i) for i in ends}
+        with self.plan.feed or contextlib.nullcontext():
+            for part in self.parts(ledger):
+                mine = [paths[trial] for trial in trials[part.holds(trials)].tolist()]
+                for segment in range(max(map(len, mine), default=0)):
+                    places = np.unique([path[segment] for path in mine if len(path) > segment])
+                    if lineage is not None:
+                        _go_on(part, ledger, lineage, segment, places)
+                    for width in np.unique(widths[places, segment]).tolist():
+                        same = places[widths[places, segment] == width]
+                        for job in self._make(part, ledger, same, segment, width):
+                            here = np.unique(job.trials[job.real])
+                            ends = [i for i in here.tolist() if made[i + part.first] == segment + 1]
+                            params |= {i + part.first: part.executor.params(i) for i in ends}
         return [self._told(path, params[trial], ledger) for trial, path in paths.items()]
 
     def _make(

@@ -1,5 +1,6 @@
 """Batches from the host: which one each run sees at each step, under every rule."""
 
+import concurrent.futures
 import dataclasses
 import threading
 
@@ -11,11 +12,13 @@ import pytest
 import gdjax
 from gdjax import InvalidType, InvalidValue, Stream
 from gdjax.sweep import feeding, population
+from gdjax.sweep.packing import Shape, pack
 from tests.sweep import killed
 from tests.sweep.comparing import check_reruns, check_same
 from tests.sweep.stopping import Interrupted, interrupt, stop_at
 
 STEPS, EPOCH = 15, 6
+FEW = {"steps": 4, "seeds": 1, "optimizer": killed.momentum}
 
 
 def loss(params, batch, key):
@@ -106,10 +109,9 @@ def test_it_trains_as_with_data_on_the_device():
 
 
 def test_a_measured_width_trains_the_same():
-    changes = {"steps": 4, "seeds": 1, "optimizer": killed.momentum}
-    measured = train("trial", "none", width="measured", **changes)
+    measured = train("trial", "none", width="measured", **FEW)
     width = int(measured.width.max())
-    check_same(measured, train("trial", "none", width=width, **changes))
+    check_same(measured, train("trial", "none", width=width, **FEW))
 
 
 def test_it_is_read_once_and_ahead():
@@ -148,6 +150,51 @@ def test_a_batch_that_cannot_be_read_is_told_and_the_sweep_goes_on(tmp_path):
         train(Stream(batches), "none", tmp_path)
     broken[0] = False
     check_same(train(Stream(batches), "none", tmp_path), train("sweep", "none"))
+
+
+def test_a_rerun_reads_again_what_could_not_be_read_and_keeps_nothing():
+    broken = [False]
+
+    def batches():
+        for number in range(4):
+            if number == 3 and broken[0]:
+                raise OSError("the disk is gone")
+            yield numbered(number)
+
+    result = train(Stream(batches), "none", **FEW)
+    broken[0] = True
+    with pytest.raises(InvalidType, match="batch 3 cannot be read"):
+        result.rerun(0)
+    broken[0] = False
+    with concurrent.futures.ThreadPoolExecutor(4) as pool:
+        for trial, again in enumerate(pool.map(result.rerun, range(3))):
+            np.testing.assert_array_equal(again.traces["loss"], result.traces["loss"][trial])
+
+
+def test_nothing_is_read_after_the_end():
+    """What was still to be read is not, once a run has failed."""
+    begun, go = [], threading.Event()
+
+    def batches(trial, seed):
+        begun.append(trial)
+        if trial == 1 and begun.count(0) > 2:
+            go.wait(timeout=60)
+        if trial == 0 and begun.count(0) == 3:
+            raise OSError("the disk is gone")
+        while True:
+            yield {"x": np.ones(2)}
+
+    stream = Stream(batches, per="trial")
+    stream.first  # noqa: B018  # begins it twice
+    feed = feeding.Feed(stream, np.array([2, 4]), 1, population.make_mesh((jax.devices()[0],)))
+    (job,) = pack(np.arange(4), np.zeros(4, int), 1, Shape(1, 1, 4))
+    with pytest.raises(InvalidType, match="the disk is gone"), feed:
+        feed.own(job.trials, job)
+    go.set()
+    with feed:
+        assert feed.own(job.trials[:, :1], job)["x"].shape == (1, 1, 2, 2)
+    assert begun.count(0) == 4
+    assert not {2, 3}.intersection(begun)
 
 
 def test_other_data_are_refused(tmp_path, monkeypatch):
