@@ -95,8 +95,6 @@ class Stream:
                 f"batches must be what can be read more than once, got {shown(batches)}, which "
                 "cannot; give the function that makes it, or the data set behind it"
             )
-        if isinstance(batches, (Mapping, str, bytes, set, frozenset)):
-            raise InvalidType(f"batches must be a sequence of batches, got {shown(batches)}")
         if not _gives_batches(batches):
             _check_function(batches, per)
         elif per != "sweep":
@@ -194,11 +192,14 @@ def _from_sequence(source: Any, first: int) -> Iterator[Any]:
 
 
 def _is_sequence(source: Any) -> bool:
-    return hasattr(source, "__getitem__") and hasattr(source, "__len__")
+    # Of its type, as Python itself looks: a class may begin a sequence without being one.
+    return hasattr(type(source), "__getitem__") and hasattr(type(source), "__len__")
 
 
 def _gives_batches(source: Any) -> bool:
-    return _is_sequence(source) or isinstance(source, Iterable)
+    """Not so a dict, which is one batch, nor what gives its items in no known order, nor text."""
+    nothing = isinstance(source, (Mapping, str, bytes, set, frozenset))
+    return not nothing and (_is_sequence(source) or isinstance(source, Iterable))
 
 
 def _check_function(function: Any, per: Per) -> None:

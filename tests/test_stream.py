@@ -17,9 +17,20 @@ class Loader:
         return iter([1.0, 2.0, 3.0])
 
 
+class Sequence:
+    """What gives any batch."""
+
+    def __len__(self):
+        return 3
+
+    def __getitem__(self, number):
+        return [1.0, 2.0, 3.0][number]
+
+
 @pytest.mark.parametrize(
     "batches",
     [
+        Sequence(),
         [1.0, 2.0, 3.0],
         (1.0, 2.0, 3.0),
         np.array([1.0, 2.0, 3.0]),
@@ -28,6 +39,7 @@ class Loader:
         lambda: iter([1.0, 2.0, 3.0]),
         lambda: [1.0, 2.0, 3.0],
         Loader,
+        Sequence,
     ],
 )
 @pytest.mark.parametrize("first", [0, 2, 7])
@@ -85,8 +97,8 @@ def test_functions_get_who_reads():
     [
         (draw(), "sweep", "batches must be what can be read more than once, got <generator"),
         (zip([1.0]), "sweep", "give the function that makes it, or the data set behind it"),
-        ({"x": [1.0]}, "sweep", "batches must be a sequence of batches, got {'x'"),
-        ("train.csv", "sweep", "batches must be a sequence of batches, got 'train.csv'"),
+        ({"x": [1.0]}, "sweep", r"a sequence of batches or batches\(\), got {'x'"),
+        ("train.csv", "sweep", r"a sequence of batches or batches\(\), got 'train.csv'"),
         (3, "sweep", r"must be a sequence of batches or batches\(\), got 3"),
         ([1.0], "seed", r"per='seed' needs a function batches\(seed\), got \[1.0\]"),
         (lambda: [1.0], "seed", r"per='seed' calls batches\(seed\), which .* cannot be called"),
@@ -122,6 +134,7 @@ def fails_later():
         (fails, r"batches\(\) cannot be called: KeyError: 'labels' \(test_stream.py, line"),
         (fails_later, r"batch 1 cannot be read: KeyError: 'labels'"),
         (lambda: 3, r"batches\(\) must return what gives batches, got 3"),
+        (lambda: {"x": [1.0]}, r"batches\(\) must return what gives batches, got {'x'"),
         (["a", "b"], "batch 0 cannot be read: TypeError: expected arrays of numbers, got <U1"),
         ([object()], "batch 0 cannot be read: TypeError: expected arrays of numbers, got object"),
         ([1.0, [1.0, "a"]], "batch 1 cannot be read: TypeError: expected arrays of numbers"),
