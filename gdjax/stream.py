@@ -101,6 +101,7 @@ class Stream:
             call = f"batches({', '.join(_ARGUMENTS[per])})"
             raise InvalidType(f"per={per!r} needs a function {call}, got {shown(batches)}")
         self.batches, self.per = batches, per
+        self._first: dict[bool, Block] = {}  # by whether numbers have 64 bits
 
     def __call__(self, key: jax.Array, step: Any) -> Any:
         """Raises: a compiled function reads nothing from the host."""
@@ -109,13 +110,19 @@ class Stream:
             "function, and needs a task whose batch(key, step) is one too"
         )
 
-    @functools.cached_property
+    @property
     def first(self) -> Block:
         """The first batch; of several streams that of the first one.
 
         Raises:
           InvalidType, InvalidValue: it cannot be read, or is another one the second time.
         """
+        x64 = in_64_bits()
+        if x64 not in self._first:
+            self._first[x64] = self._read_first()
+        return self._first[x64]
+
+    def _read_first(self) -> Block:
         who = (0,) * len(_ARGUMENTS[self.per])
         once, again = (next(self.read(who)) for _ in range(2))
         leaves = zip(jax.tree.leaves(once), jax.tree.leaves(again), strict=False)
@@ -215,6 +222,11 @@ def _check_function(function: Any, per: Per) -> None:
         ) from None
     except ValueError:  # a function of C's, which has no signature
         return
+
+
+def in_64_bits() -> bool:
+    """Whether JAX keeps numbers of 64 bits, where it is asked."""
+    return jax.dtypes.canonicalize_dtype(np.float64) == np.float64
 
 
 def _as_array(x: Any) -> np.ndarray:

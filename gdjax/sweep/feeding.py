@@ -7,11 +7,12 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
 import jax
+import jax.experimental
 import numpy as np
 from jax.sharding import Mesh
 
 from gdjax.errors import InvalidValue
-from gdjax.stream import Stream
+from gdjax.stream import Stream, in_64_bits
 from gdjax.sweep import population
 from gdjax.sweep.packing import Job
 from gdjax.sweep.population import Device
@@ -40,6 +41,7 @@ class Feed:
         self._cursors: dict[tuple[int, ...], dict[int, Iterator[Any]]] = {}
         self._ahead: dict[tuple[int, ...], dict[int, Future]] = {}
         self._taken = threading.Lock()
+        self._x64 = in_64_bits()
 
     def __enter__(self) -> None:
         """Belong to one run; another one waits, for what is kept is what one of them needs."""
@@ -101,7 +103,9 @@ class Feed:
             for who in streams if after < len(self._steps) else ():
                 ahead = self._ahead.setdefault(who, {})
                 # Taken out and put in again: the last one is the one that was used last.
-                ahead[after] = ahead.pop(after, None) or self._reader.submit(read, who, after)
+                ahead[after] = ahead.pop(after, None) or self._reader.submit(
+                    _in_mode, self._x64, read, who, after
+                )
                 if len(ahead) > KEPT:
                     ahead.pop(next(iter(ahead))).cancel()
         return [self._ahead[who][segment].result() for who in streams]
@@ -171,6 +175,13 @@ def check_memory(step_bytes: int, segment: int, devices: list[Device]) -> None:
             f"the batches of {KEPT} segments of {segment} steps take {needed / 2**30:.3g} GiB, and "
             f"a device has {there / 2**30:.3g}; take a shorter segment"
         )
+
+
+def _in_mode(x64: bool, read: Callable, who: tuple[int, ...], segment: int) -> Any:
+    """Read under ``jax.enable_x64`` as where the sweep was made, which holds in one thread only."""
+    home: Any = jax if hasattr(jax, "enable_x64") else jax.experimental
+    with home.enable_x64(x64):
+        return read(who, segment)
 
 
 def _stack(trees: Sequence[Any]) -> Any:

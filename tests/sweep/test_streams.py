@@ -13,6 +13,7 @@ import gdjax
 from gdjax import InvalidType, InvalidValue, Stream
 from gdjax.sweep import feeding, population
 from gdjax.sweep.packing import Shape, pack
+from tests import runs
 from tests.sweep import killed
 from tests.sweep.comparing import check_reruns, check_same
 from tests.sweep.stopping import Interrupted, interrupt, stop_at
@@ -106,6 +107,16 @@ def test_it_trains_as_with_data_on_the_device():
 
     on_device = killed.train(None, "none", task=fed(gdjax.bind(rows, table=table)), resume=False)
     check_same(train("sweep", "none"), on_device)
+
+
+def test_a_context_of_64_bits_holds_for_what_is_read():
+    def numbers(x64):
+        with runs.enable_x64(x64):
+            return train(stream, "none", **FEW).traces["number"][0, 0]
+
+    stream = Stream([{"number": 1 + 1e-9 * i, "factors": np.ones(4)} for i in range(5)])
+    np.testing.assert_array_equal(numbers(True), 1 + 1e-9 * np.arange(4))
+    np.testing.assert_array_equal(numbers(False), np.ones(4, np.float32))
 
 
 def test_a_measured_width_trains_the_same():
