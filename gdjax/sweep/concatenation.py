@@ -7,12 +7,15 @@ from typing import Any
 import numpy as np
 
 from gdjax.errors import InvalidType, InvalidValue, shown
+from gdjax.stream import Stream
 from gdjax.sweep import lineage
 from gdjax.sweep.lineage import Lineage
 from gdjax.sweep.results import Rerun, SweepResult
+from gdjax.task import Task
 
 _TIMES = ("compile_seconds", "run_seconds")
 _MACHINE = ("device", "python")  # may change without a change of any trial's bits
+_RENUMBERED = "renumbered"  # attribute of a result whose trials had other numbers in a sweep
 _BY_FAMILY = ("widths", "tried_widths")
 _OF_TRIALS = ("families", "hyperparameters of ", "width of ")  # in an identity
 _PER_TRIAL = ("family", "status", "diverged_at", "reason", "width", "lost")
@@ -79,6 +82,7 @@ def take(result: SweepResult, trials: np.ndarray) -> SweepResult:
     attributes = result.attributes | {
         key: _in_order(_by_family(result, key), family) for key in _BY_FAMILY
     }
+    attributes[_RENUMBERED] = "yes"
     return SweepResult(
         settings={name: values[trials] for name, values in result.settings.items()},
         traces={name: values[trials] for name, values in result.traces.items()},
@@ -89,6 +93,17 @@ def take(result: SweepResult, trials: np.ndarray) -> SweepResult:
         again=again and (lambda chosen, *_: again(trials[chosen], width, copied)),
         **{name: getattr(result, name)[trials] for name in _PER_TRIAL},
     )
+
+
+def check_numbers(result: SweepResult, task: Task) -> None:
+    """Raise where trials of a loaded result have lost the numbers by which a stream was read."""
+    apart = isinstance(task.batch, Stream) and task.batch.per == "trial"
+    if apart and _RENUMBERED in result.attributes:
+        raise InvalidValue(
+            "trials of a concatenated result have other numbers than in their sweeps, by which a "
+            "stream with per='trial' was read; reconnect the results that it was made of, and "
+            "concatenate those"
+        )
 
 
 def _copied(results: Sequence[SweepResult]) -> Lineage | None:
@@ -117,7 +132,7 @@ def _again(results: Sequence[SweepResult]) -> Callable[..., list[Rerun]] | None:
 
 def _check_alike(results: Sequence[SweepResult]) -> None:
     """Raise where not the same was measured, or under other conditions."""
-    own = {*_TIMES, *_MACHINE, *_BY_FAMILY, "integers", "identity"}
+    own = {*_TIMES, *_MACHINE, *_BY_FAMILY, _RENUMBERED, "integers", "identity"}
 
     def facts(result: SweepResult) -> dict[str, Any]:
         same = {k: v for k, v in result.attributes.items() if k not in own}
@@ -141,7 +156,7 @@ def _check_alike(results: Sequence[SweepResult]) -> None:
 def _attributes(results: Sequence[SweepResult], family: np.ndarray) -> dict[str, Any]:
     """How they were made, together."""
     each = [result.attributes for result in results]
-    merged = {k: v for k, v in each[0].items() if k != "identity"}
+    merged = {k: v for k, v in each[0].items() if k != "identity"} | {_RENUMBERED: "yes"}
     for name in _TIMES:
         merged[name] = sum(attributes[name] for attributes in each)
     for name in _MACHINE:

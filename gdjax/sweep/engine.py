@@ -22,6 +22,7 @@ from gdjax.ranges import Interval
 from gdjax.sweep import checkpoint, families, lineage, running
 from gdjax.sweep.arguments import choose, number
 from gdjax.sweep.callbacks import Callback, listeners
+from gdjax.sweep.concatenation import check_numbers
 from gdjax.sweep.families import Factory
 from gdjax.sweep.keeper import CHECKPOINTS
 from gdjax.sweep.lineage import Lineage
@@ -225,6 +226,7 @@ def reconnect(
     """
     if not isinstance(task, Task):
         raise InvalidType(f"task must be a gdjax.Task, got {shown(task)}")
+    check_numbers(result, task)
     factories = families.by_name(optimizer)
     for name in dict.fromkeys(result.family.tolist()):
         if name not in factories:

@@ -11,7 +11,7 @@ import pytest
 
 import gdjax
 from gdjax import InvalidType, InvalidValue, Stream
-from gdjax.sweep import feeding, population
+from gdjax.sweep import concatenate, feeding, population
 from gdjax.sweep.packing import Shape, pack
 from tests import runs
 from tests.sweep import killed
@@ -180,6 +180,20 @@ def test_a_rerun_reads_again_what_could_not_be_read_and_keeps_nothing():
     with concurrent.futures.ThreadPoolExecutor(4) as pool:
         for trial, again in enumerate(pool.map(result.rerun, range(3))):
             np.testing.assert_array_equal(again.traces["loss"], result.traces["loss"][trial])
+
+
+def test_trials_numbered_anew_are_not_given_others_batches(tmp_path):
+    task, parts = fed(STREAMS["trial"]), []
+    for number in range(2):
+        space = {"learning_rate": [0.01, 0.02 + number]}
+        train("trial", "none", space=space, **FEW).save(tmp_path / str(number))
+        loaded = gdjax.SweepResult.load(tmp_path / str(number))
+        parts.append(gdjax.reconnect(loaded, task, killed.momentum))
+    whole = concatenate(parts)
+    check_reruns(whole)
+    whole.save(tmp_path / "whole")
+    with pytest.raises(InvalidValue, match=r"other numbers .* reconnect the results that it was"):
+        gdjax.reconnect(gdjax.SweepResult.load(tmp_path / "whole"), task, killed.momentum)
 
 
 def test_nothing_is_read_after_the_end():
