@@ -11,7 +11,7 @@ import numpy as np
 from gdjax.sweep import families
 from gdjax.sweep.execution import Executor, Flight
 from gdjax.sweep.ledger import Ledger
-from gdjax.sweep.packing import pack
+from gdjax.sweep.packing import distinct, pack
 from gdjax.sweep.rules import Rules
 from gdjax.sweep.table import Copies, Spent, Table
 
@@ -149,7 +149,7 @@ class Loop:
                 mine - part.first, made, self._seeds, program.shape, together, apart=fed
             ):
                 flight = part.executor.dispatch(job, program)
-                handed = np.unique(job.trials[job.real]) + part.first
+                handed = distinct(job.trials[job.real]) + part.first
                 self.ledger.hand_out(handed, program.shape.width, together)
                 self._flights.append((part, flight, time.perf_counter()))
                 if len(self._flights) > 1:
