@@ -89,6 +89,7 @@ from gdjax.schedules import (
     warmup_exponential_decay_schedule,
     warmup_stable_decay_schedule,
 )
+from gdjax.stream import Stream
 from gdjax.sweep import (
     Choice,
     Integer,
@@ -224,6 +225,7 @@ __all__ = [
     "MuonDimensionNumbers",
     "Snapshot",
     "Space",
+    "Stream",
     "SweepResult",
     "Task",
     "Uniform",

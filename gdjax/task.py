@@ -11,6 +11,7 @@ from jax.core import Tracer
 
 from gdjax.binding import Bound
 from gdjax.errors import InvalidType, InvalidValue, shown, telling
+from gdjax.stream import Stream
 
 
 @functools.partial(
@@ -33,7 +34,8 @@ class Task:
       init: ``init(key) -> params``.
       loss: ``loss(params, batch, key) -> scalar`` or ``(scalar, metrics)`` with ``metrics`` a
         dict of scalars; what is minimized.
-      batch: ``batch(key, step) -> batch``; the data of one step, of one shape at every step.
+      batch: ``batch(key, step) -> batch``; the data of one step, of one shape at every step. Data
+        that do not fit the device come from the host: a :class:`gdjax.Stream`.
       evaluate: ``evaluate(params) -> metrics``, a dict of scalars, measured between segments;
         None where there is nothing to measure.
       objective: name of the metric that ranks results: ``"loss"`` or one of the metrics.
@@ -86,7 +88,7 @@ class Task:
     def check(self) -> set[str]:
         """Raise where a function is missing or returns what it must not, before any long work.
 
-        Nothing is compiled; the first batch is made.
+        Nothing is compiled; the first batch is made, or read.
 
         Returns:
           The names of all that is measured.
@@ -105,6 +107,10 @@ class Task:
             raise InvalidValue(f"Task.mode must be 'min' or 'max', got {shown(self.mode)}")
         if not isinstance(self.objective, str):
             raise InvalidType(f"Task.objective must be a name, got {shown(self.objective)}")
+        if isinstance(self.batch, Stream):
+            first = self.batch.first
+            _check_data("the first batch", jax.tree.map(lambda x: x[0, 0], first.batches))
+            return dataclasses.replace(self, batch=first).check()
         _check_data("the task's data", self)
         key, step = jax.random.key(0), jnp.zeros((), jnp.int32)
         batch = self._shapes("batch", key, step)
@@ -139,6 +145,8 @@ class Task:
 
     def measured(self) -> tuple[dict[str, Any], dict[str, Any]]:
         """Dtypes of what each step measures and of what an evaluation does, by name."""
+        if isinstance(self.batch, Stream):
+            return dataclasses.replace(self, batch=self.batch.first).measured()
         key, step = jax.random.key(0), jnp.zeros((), jnp.int32)
         params, batch = self._shapes("init", key), self._shapes("batch", key, step)
         loss, metrics = self._shapes("loss_and_metrics", params, batch, key)

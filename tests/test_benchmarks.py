@@ -15,6 +15,7 @@ from benchmarks import (
     many_trials,
     optimizer_step,
     stopping,
+    streams,
     sweep,
 )
 from benchmarks.harness import Quartiles
@@ -179,6 +180,14 @@ def test_convolutions(tmp_path, capsys, monkeypatch):
     (row,) = report(convolutions.BENCHMARK, argv, tmp_path, capsys)
     assert (row["channels"], row["trials"]) == ("2 3", 2)
     assert row["jax_over_gdjax"]["median"] > 0
+
+
+def test_streams(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(streams, "FILES", 3)
+    argv = ["--trials", "2", "--steps", "4", "--devices", "1"]
+    device, *read = report(streams.BENCHMARK, argv, tmp_path, capsys)
+    assert [row["batches"] for row in read] == ["drawn by NumPy", "compressed files"]
+    assert device["read_seconds"] == 0 < min(row["read_seconds"] for row in read)
 
 
 def test_both_convolutions_train_alike():

@@ -13,6 +13,7 @@ import numpy as np
 from gdjax.errors import InvalidValue, shown, telling
 from gdjax.interop import studies
 from gdjax.interop.studies import Asked
+from gdjax.stream import Stream
 from gdjax.sweep import checkpoint, families, running
 from gdjax.sweep.callbacks import Callback
 from gdjax.sweep.concatenation import concatenate, take
@@ -159,6 +160,8 @@ def optimize(
             f"optimize cannot tell a study of {ready.rules.described}, by which trials go on from "
             "others' states with new settings; use gdjax.sweep, or other rules"
         )
+    if isinstance(task.batch, Stream) and task.batch.per == "trial":
+        raise InvalidValue("optimize numbers trials anew in each batch; give the stream per='seed'")
     ready.sweep.check_memory(trials)
     if by is not None:
         by = check_names(by, [*task.check(), *space.dimensions, STEPS])
@@ -237,7 +240,7 @@ def _train(
             with telling("an optimizer cannot be made"):
                 drawn.append(families.make(name, search.makers[name], settings))
     template, rules, told, every = search.ready
-    sweep = Sweep(template.plan.task, drawn, template.options, template.devices, room=room)
+    sweep = Sweep(template.task, drawn, template.options, template.devices, room=room)
     if len(search.names) == 1:
         there, steps = [asked[i] for i in order], sweep.plan.steps
         told = [lambda snapshot: studies.report(there, snapshot.scores, steps), *told]

@@ -29,7 +29,7 @@ from gdjax.sweep.pbt import PopulationBasedTraining
 from gdjax.sweep.population import Device
 from gdjax.sweep.results import RESERVED, RESULTS_FILE, Rerun, SweepResult
 from gdjax.sweep.rules import Rule, Rules, gather
-from gdjax.sweep.setup import Options, Sweep
+from gdjax.sweep.setup import Options, Sweep, segment_steps
 from gdjax.sweep.space import Method, Space
 from gdjax.task import Task
 
@@ -205,8 +205,9 @@ def prepare(
         raise InvalidValue("resume=True needs directory: the one of the sweep that is to go on")
     if checkpoint_seconds is not None:
         checkpoint_seconds = number("checkpoint_seconds", checkpoint_seconds, Interval(0, math.inf))
-    segment = min(segment or _default_segment(steps), steps)
-    prepared = Sweep(task, drawn, Options(steps, segment, seeds, key, width), _devices(devices))
+    where = _devices(devices)
+    segment = segment_steps(task, drawn, seeds, steps, segment, where)
+    prepared = Sweep(task, drawn, Options(steps, segment, seeds, key, width), where)
     return Ready(prepared, rules, told, checkpoint_seconds)
 
 
@@ -292,9 +293,3 @@ def _check_names(hyperparameters: Iterable[str], metrics: set[str]) -> None:
             raise InvalidValue(f"{name!r} is a column of every result; give yours another name")
     for name in metrics & set(hyperparameters):
         raise InvalidValue(f"{name!r} is both a hyperparameter and a metric; rename one")
-
-
-def _default_segment(steps: int) -> int:
-    """About a tenth of ``steps``, a divisor of it where there is one near: one program less."""
-    near = range(-(-steps // 10), steps // 5 + 1)
-    return next((n for n in near if steps % n == 0), -(-steps // 10))

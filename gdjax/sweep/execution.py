@@ -12,6 +12,7 @@ from jax.sharding import Mesh
 from gdjax.errors import InvalidType, telling
 from gdjax.sweep import families, population
 from gdjax.sweep.families import Family
+from gdjax.sweep.feeding import Feed, fed
 from gdjax.sweep.packing import Job, Shape
 from gdjax.sweep.population import Chunks, Segments, Weights
 from gdjax.sweep.store import Store, to_host
@@ -33,6 +34,7 @@ class Plan(NamedTuple):
     seeds: int
     steps: np.ndarray  # int[evaluation]: updates made at each
     mesh: Mesh
+    feed: Feed | None = None  # of the task's batches, where a stream gives them
 
     @property
     def lengths(self) -> np.ndarray:
@@ -51,6 +53,8 @@ class Kind:
     def __init__(self, plan: Plan, family: Family):
         self.plan, self.family = plan, family
         self.individual = jax.tree.map(lambda x: _shape(x, x.shape[1:]), family.individuals)
+        if plan.feed is not None and plan.feed.apart:
+            self.individual = self.individual._replace(batches=plan.feed.shapes)
 
     @functools.cached_property
     def run(self) -> Weights:
@@ -119,6 +123,8 @@ class Program:
     def segments(self) -> int:
         """Segments that one call makes at most: several where one is little work."""
         lengths = self.kind.plan.lengths
+        if self.kind.plan.feed is not None:
+            return 1  # whose batches are there
         updates = self.shape.places * self.shape.width * int(lengths.max())
         most = min(CALL / (updates * max(self.kind.flops, 1.0)), TRACED / updates)
         return int(np.clip(most, 1, len(lengths)))
@@ -167,11 +173,18 @@ class Executor:
     Args:
       kind: of its runs.
       programs: a wide one, and one for few trials, if there is any.
+      first: the number that its first trial has in the sweep.
       waiting: whose states are still wanted, ``bool[trial]``.
     """
 
-    def __init__(self, kind: Kind, programs: list[Program], waiting: Callable[[], np.ndarray]):
-        self.kind, self.programs = kind, programs
+    def __init__(
+        self,
+        kind: Kind,
+        programs: list[Program],
+        first: int,
+        waiting: Callable[[], np.ndarray],
+    ):
+        self.kind, self.programs, self.first = kind, programs, first
         self.store = Store(kind.run, kind.family.trials, kind.plan.seeds)
         self._individuals = kind.family.individuals
         self._plan, self._waiting = kind.plan, waiting
@@ -200,6 +213,8 @@ class Executor:
 
     def dispatch(self, job: Job, program: Program) -> Flight:
         """Hand a job to the devices, without waiting for it."""
+        # First of all, for it may fail: before any state is given away.
+        task, batches = fed(self._plan.task, self._plan.feed, job.trials + self.first, job)
         before = next((f for f in self._aloft if job.continues(f.job)), None)
         if before is not None:
             self._forget(before)  # its weights are given away
@@ -215,8 +230,9 @@ class Executor:
         numbers: Any = (
             x.astype(np.int32) for x in (job.seed, begins, self._lengths(job, program.segments))
         )
+        individuals = individuals._replace(batches=batches)
         weights, measured = program.compiled(
-            self._plan.task, self._plan.key, Chunks(*numbers), individuals, weights
+            task, self._plan.key, Chunks(*numbers), individuals, weights
         )
         flight = Flight(job, individuals, weights, measured)
         self._aloft.append(flight)

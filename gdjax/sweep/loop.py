@@ -23,7 +23,11 @@ class Part(NamedTuple):
     """The trials of one family among those of the sweep."""
 
     executor: Executor
-    first: int  # the number that its first trial has in the sweep
+
+    @property
+    def first(self) -> int:
+        """The number that its first trial has in the sweep."""
+        return self.executor.first
 
     @property
     def trials(self) -> range:
@@ -140,7 +144,10 @@ class Loop:
             steps = self.ledger.steps[-1] - self.ledger.begins[made.min()]
             program = part.executor.choose(len(mine), int(steps))
             together = min(segments, program.segments, self._in_a_call(part))
-            for job in pack(mine - part.first, made, self._seeds, program.shape, together):
+            fed = part.executor.kind.plan.feed is not None
+            for job in pack(
+                mine - part.first, made, self._seeds, program.shape, together, apart=fed
+            ):
                 flight = part.executor.dispatch(job, program)
                 handed = np.unique(job.trials[job.real]) + part.first
                 self.ledger.hand_out(handed, program.shape.width, together)

@@ -12,6 +12,7 @@ import numpy as np
 
 from gdjax.sweep import population
 from gdjax.sweep.execution import Kind, Program
+from gdjax.sweep.feeding import fed
 from gdjax.sweep.packing import pack
 from gdjax.sweep.population import Chunks
 from gdjax.sweep.store import Store
@@ -78,11 +79,13 @@ class _Candidate:
         self.width, self.compile_seconds = width, time.perf_counter() - began
         self.speed = 1.0
         (job, *_) = pack(np.arange(trials), np.zeros(trials, int), plan.seeds, self._shape)
+        self._task, batches = fed(plan.task, plan.feed, job.trials, job)
         self._job, seed = job, job.seed[:, None]
         individuals = jax.tree.map(lambda x: x[job.trials], kind.family.individuals)
         weights = Store(kind.run, trials, plan.seeds).take(job.trials, seed)
         spread = population.over_chunks(plan.mesh)
-        self._individuals, self._weights = jax.device_put((individuals, weights), spread)
+        individuals, self._weights = jax.device_put((individuals, weights), spread)
+        self._individuals = individuals._replace(batches=batches)
         # On each device: what all trials need, and what is timed of it.
         self._needed = -(-(-(-trials // width) * plan.seeds) // len(self._devices))
         self._chunks, self._updates = min(self._needed, self._shape.chunks), 1
@@ -115,7 +118,7 @@ class _Candidate:
         arguments = Chunks(*numbers), self._individuals, self._weights
         began = time.perf_counter()
         self._weights, _ = jax.block_until_ready(
-            self._compiled(self._plan.task, self._plan.key, *arguments)
+            self._compiled(self._task, self._plan.key, *arguments)
         )
         return (time.perf_counter() - began) / self._updates * self._needed / self._chunks
 

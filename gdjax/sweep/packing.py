@@ -44,7 +44,12 @@ class Job(NamedTuple):
 
 
 def pack(
-    trials: np.ndarray, segment: np.ndarray, seeds: int, shape: Shape, segments: int = 1
+    trials: np.ndarray,
+    segment: np.ndarray,
+    seeds: int,
+    shape: Shape,
+    segments: int = 1,
+    apart: bool = False,
 ) -> list[Job]:
     """Jobs that make more segments of each trial, with all its seeds in one job.
 
@@ -54,6 +59,7 @@ def pack(
       seeds: runs of each trial.
       shape: of the program; it holds at least one chunk for each seed.
       segments: how many each is to make.
+      apart: whether all chunks of a job are to be at one segment.
 
     >>> (job,) = pack(np.array([4, 5, 6]), np.array([0, 0, 2]), seeds=1, shape=Shape(2, 1, 2))
     >>> job.trials.tolist(), job.segment.tolist()
@@ -62,15 +68,19 @@ def pack(
     order = np.lexsort((trials, segment))
     trials, segment = trials[order], segment[order]
     ends = np.flatnonzero(np.diff(segment)) + 1  # where another segment begins
-    blocks = [
-        group[i : i + shape.width]
+    alike = [
+        [group[i : i + shape.width] for i in range(0, len(group), shape.width)]
         for group in np.split(np.arange(len(trials)), ends)
-        for i in range(0, len(group), shape.width)
     ]
     fit = shape.places // seeds
+    calls = [
+        blocks[first : first + fit]
+        for blocks in (alike if apart else [[block for blocks in alike for block in blocks]])
+        for first in range(0, len(blocks), fit)
+    ]
     jobs = []
-    for first in range(0, len(blocks), fit):
-        chosen = [block for block in blocks[first : first + fit] for _ in range(seeds)]
+    for call in calls:
+        chosen = [block for block in call for _ in range(seeds)]
         job = Job(
             np.full((shape.places, shape.width), trials[chosen[0][0]]),
             np.zeros((shape.places, shape.width), bool),

@@ -6,6 +6,7 @@ for all of them. Chunks follow one another on a device, and lie over all devices
 at another, which is why a run's numbers depend on the width of its chunk alone.
 """
 
+import dataclasses
 import functools
 from typing import Any, NamedTuple
 
@@ -14,6 +15,7 @@ import jax.numpy as jnp
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from gdjax import inspection, training
+from gdjax.stream import Block
 from gdjax.task import Task
 from gdjax.training import Run
 from gdjax.transformation import GradientTransformation
@@ -27,9 +29,12 @@ class Individual(NamedTuple):
 
     optimizer: GradientTransformation
     numbers: dict[str, Any]  # of the task, by dotted name; empty where all trials share all of it
+    batches: Any = None  # of a stream for each trial, leaves [step, ...]
 
     def of(self, task: Task) -> Task:
         """The trial's own task: what none of its numbers decides stays shared by all trials."""
+        if self.batches is not None:
+            task = with_batches(task, batches=jax.tree.map(lambda x: x[None], self.batches))
         return inspection.put(task, self.numbers) if self.numbers else task
 
 
@@ -95,7 +100,7 @@ def advance(
       mesh: of the devices.
     """
     spread, copied = PartitionSpec("chunk"), PartitionSpec()
-    each_step, evaluation = task.measured()
+    each_step, evaluation = jax.tree.map(lambda x: x[0, 0], individuals).of(task).measured()
 
     def on_one_device(
         task: Task, key: jax.Array, chunks: Chunks, individuals: Any, weights: Weights
@@ -146,6 +151,8 @@ def _advance_chunk(
     width: int,
 ) -> tuple[Weights, Segments]:
     run_key = training.run_key(jax.random.fold_in(key, chunk.seed))
+    if isinstance(task.batch, Block):
+        task = with_batches(task, seed=chunk.seed, first=chunk.step)
 
     def one_step(individual: Individual, weights: Weights, step: Any) -> tuple:
         own = individual.of(task)
@@ -180,6 +187,12 @@ def _advance_chunk(
         0, _count(chunk.lengths), one_segment, (weights, chunk.step, unmeasured)
     )
     return weights, measured
+
+
+def with_batches(task: Task, **changes: Any) -> Task:
+    """The task with other batches that were read for it, or with others of them."""
+    block: Any = task.batch
+    return dataclasses.replace(task, batch=dataclasses.replace(block, **changes))
 
 
 def _count(lengths: jax.Array) -> jax.Array:

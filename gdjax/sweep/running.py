@@ -93,6 +93,8 @@ def run(
         ran = seconds()
     finally:
         audience.tell("end")
+        if sweep.plan.feed is not None:
+            sweep.plan.feed.clear()
     times = {"compile_seconds": compiled - began, "run_seconds": ran - (compiled - began)}
     if advice := idle_cores(sweep.devices, os.cpu_count() or 1, times["run_seconds"]):
         warnings.warn(advice, stacklevel=2)
@@ -200,7 +202,7 @@ def identity(sweep: Sweep, rules: Rules) -> dict[str, str]:
     }
     same["stopping"] = rules.described
     same["families"] = ", ".join(f"{f.name} ({f.trials} trials)" for f in sweep.drawn)
-    same["data of the task"] = _digest(sweep.plan.task)
+    same["data of the task"] = _digest(sweep.data)
     for kind, programs in zip(sweep.kinds, sweep.programs, strict=True):
         name = kind.family.name
         same[f"hyperparameters of {name}"] = _digest(kind.family.individuals)

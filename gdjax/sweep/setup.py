@@ -1,5 +1,6 @@
 """A sweep that is ready to run: programs, rules, tables; and trials of it again."""
 
+import dataclasses
 import functools
 from collections.abc import Iterator, Sequence
 from typing import Any, Literal, NamedTuple
@@ -7,9 +8,11 @@ from typing import Any, Literal, NamedTuple
 import jax
 import numpy as np
 
-from gdjax.sweep import families, population
+from gdjax.stream import Stream
+from gdjax.sweep import families, feeding, population
 from gdjax.sweep.execution import Executor, Kind, Plan, Program
 from gdjax.sweep.families import Family
+from gdjax.sweep.feeding import Feed
 from gdjax.sweep.ledger import Ledger
 from gdjax.sweep.lineage import Lineage, segments_made
 from gdjax.sweep.loop import Part
@@ -30,6 +33,32 @@ class Options(NamedTuple):
     seeds: int
     key: int
     width: int | Literal["measured"] | None  # runs side by side; None: a default
+
+
+def segment_steps(
+    task: Task,
+    drawn: Sequence[Family],
+    seeds: int,
+    steps: int,
+    asked: int | None,
+    devices: list[Device],
+) -> int:
+    """Steps between evaluations: as asked for, else about a tenth of ``steps``.
+
+    Then it is a divisor of it where there is one near, which is one program less; and less than
+    that where a stream's batches would be too large a block.
+
+    Raises:
+      InvalidValue: so many batches of a stream do not fit a device.
+    """
+    near = range(-(-steps // 10), steps // 5 + 1)
+    default = next((n for n in near if steps % n == 0), -(-steps // 10))
+    if not isinstance(task.batch, Stream):
+        return min(asked or default, steps)
+    size = feeding.step_bytes(task.batch, sum(family.trials for family in drawn), seeds)
+    segment = min(asked or feeding.longest(size, default), steps)
+    feeding.check_memory(size, segment, devices)
+    return segment
 
 
 class Sweep:
@@ -60,8 +89,15 @@ class Sweep:
         whole, rest = divmod(options.steps, options.segment)
         lengths = [options.segment] * whole + [rest] * bool(rest)
         copied = population.everywhere(mesh)
+        self.task, steps, feed = task, np.cumsum(lengths), None
+        if isinstance(task.batch, Stream):
+            feed = Feed(task.batch, steps, options.seeds, mesh)
+            task = dataclasses.replace(task, batch=task.batch.first)
         task, key = jax.device_put((task, jax.random.key(options.key)), copied)
-        self.plan = Plan(task, key, options.seeds, np.cumsum(lengths), mesh)
+        self.data = task
+        if feed is not None:
+            task = population.with_batches(task, batches=None if feed.apart else feed.shapes)
+        self.plan = Plan(task, key, options.seeds, steps, mesh, feed)
         self.kinds = [Kind(self.plan, family) for family in drawn]
 
     @property
@@ -71,7 +107,7 @@ class Sweep:
 
     def check_memory(self, trials: int) -> None:
         """Raise where the measurements of as many trials do not fit into the machine."""
-        measured, _ = self.plan.task.measured()
+        measured, _ = self.task.measured()
         check_memory(trials, self.options.seeds, self.options.steps, len(measured))
 
     @functools.cached_property
@@ -108,15 +144,15 @@ class Sweep:
             key=self.options.key,
         )
         plan, shown = self.plan, population if copies else None
-        return Ledger(self.trials, plan.seeds, plan.steps, plan.task, shown)
+        return Ledger(self.trials, plan.seeds, plan.steps, self.task, shown)
 
     def parts(self, ledger: Ledger) -> list[Part]:
         """All families, ready to be advanced; states are kept as long as ``ledger`` wants them."""
         parts, first = [], 0
         for kind, programs in zip(self.kinds, self.programs, strict=True):
             mine = slice(first, first + kind.family.trials)
-            executor = Executor(kind, programs, lambda mine=mine: ledger.waiting[mine])
-            parts.append(Part(executor, first))
+            executor = Executor(kind, programs, first, lambda mine=mine: ledger.waiting[mine])
+            parts.append(Part(executor))
             first = mine.stop
         return parts
 

@@ -1,6 +1,9 @@
 """What cannot be searched is told, and no trial of the study is left running."""
 
+import dataclasses
+
 import jax
+import numpy as np
 import pytest
 from optuna.trial import TrialState
 
@@ -9,6 +12,10 @@ from gdjax import InvalidType, InvalidValue
 from gdjax.interop.optuna import optimize
 from tests.interop.studying import FAMILIES, RATES, SMALL, make
 from tests.sweep.killed import TASK
+
+STREAMED = dataclasses.replace(
+    TASK, batch=gdjax.Stream(lambda trial, seed: [np.ones(4)], per="trial")
+)
 
 
 def broken(learning_rate):
@@ -38,6 +45,7 @@ def broken(learning_rate):
         (InvalidValue, "learning_rate", {"space": {"learning_rate": gdjax.Uniform(-1.0, 1.0)}}),
         (InvalidValue, "resume=True needs directory", {"resume": True}),
         (InvalidType, "task must be a gdjax.Task", {"task": 3}),
+        (InvalidValue, "numbers trials anew in each batch; give .*per='seed'", {"task": STREAMED}),
         (InvalidType, "stopping takes rules", {"stopping": 3}),
         (
             InvalidValue,
