@@ -39,7 +39,9 @@ def test_what_it_raises_is_told(tmp_path):
         killed.train(None, "none", stopping=Broken(), resume=False)
     rule = First(3)
     rule.seen = None  # where it would append
-    with pytest.raises(InvalidType, match=r"the rule <.*First.*> cannot say who stops: AttributeError"):
+    with pytest.raises(
+        InvalidType, match=r"the rule <.*First.*> cannot say who stops: AttributeError"
+    ):
         killed.train(tmp_path, "none", stopping=rule)
     check_same(
         killed.train(tmp_path, "none", stopping=First(3)),
