@@ -19,20 +19,12 @@ import numpy as np
 
 from gdjax import naming, report, summary
 from gdjax.errors import GdjaxError, InvalidValue, MissingExtra
-from gdjax.sweep import (
-    Space,
-    SweepResult,
-    checkpoint,
-    load_space,
-    log_lines,
-    spacefile,
-    specs,
-    sweep,
-)
+from gdjax.sweep import Space, SweepResult, checkpoint, load_space, log_lines, spacefile, sweep
 from gdjax.sweep.keeper import CHECKPOINTS
 from gdjax.sweep.results import RESULTS_FILE
 from gdjax.sweep.running import environment
 from gdjax.sweep.space import Method
+from gdjax.sweep.specs import parse, parse_rules
 
 CONFIG_FILE = "config.json"
 LEARNING_RATE = "log:1e-4:1:64"  # where nothing else says it
@@ -62,6 +54,9 @@ def main(arguments: list[str] | None = None) -> None:
         if importlib.util.find_spec("tyro") is None:
             raise MissingExtra("the command gdjax", "cli")
         import tyro
+
+        if (sys.argv[1:] if arguments is None else arguments).count("--set") > 1:
+            raise InvalidValue("give --set once, with all that it sets: --set b1=0.8,0.9 b2=0.99")
 
         app = tyro.extras.SubcommandApp()
         for name, command in _COMMANDS.items():
@@ -227,7 +222,7 @@ def _sweep_and_report(
     sys.path.insert(0, os.getcwd())  # a user's own module, as `python -m` would find it
     task = naming.load_task(config.task)
     factories = {n: naming.load_factory(n) for n in config.optimizer.split(",")}
-    space, stopping = _space(config), specs.parse_rules(config.stopping or "")
+    space, stopping = _space(config), parse_rules(config.stopping or "")
     options = ("trials", "seeds", "steps", "method", "key", "width")
     chosen = {name: getattr(config, name) for name in options}
     made = [path for path in (directory, *directory.parents) if not path.exists()]
@@ -285,7 +280,7 @@ def _read_config(directory: str) -> Config:
 
 
 def _space(config: Config) -> Space:
-    chosen = {name: specs.parse(name, spec) for name, spec in config.space.items()}
+    chosen = {name: parse(name, spec) for name, spec in config.space.items()}
     if config.space_file is None:
         return Space(chosen)
     in_file = spacefile.parse(

@@ -2,9 +2,10 @@
 
 import numpy as np
 
+from gdjax.sweep import lineage
 from gdjax.sweep.ledger import judge
 from gdjax.sweep.results import SweepResult
-from gdjax.sweep.table import Status
+from gdjax.sweep.table import Copies, Status
 
 
 def synthetic(
@@ -76,6 +77,17 @@ def halved(result, made):
     result.lost[:] = never.any(axis=1)
     stopped = result.lost[:, None] & (result.status != Status.DIVERGED)
     result.status[stopped] = Status.STOPPED
+    return result
+
+
+def copied(result, copies):
+    """The same result where trials copied others: parent and settings by child and segment."""
+    past = lineage.start(result.settings, result.seeds, result.width.shape[1])
+    for (child, segment), (parent, settings) in copies.items():
+        used = {name: np.asarray([value]) for name, value in settings.items()}
+        who = Copies(np.asarray([child]), np.asarray([parent]), used)
+        past.record(who, segment, np.full(result.status.shape, -1), result.reason)
+    result.copied, result.settings = past, past.current()
     return result
 
 

@@ -226,6 +226,7 @@ def test_devices(capsys):
         (["my_problem:task", "--learning-rate", "-0.1"], "learning_rate must be a number in [0"),
         (["my_problem:task", "--weight-decay", "0.1"], "adam: no hyperparameter 'weight_decay'"),
         (["my_problem:task", "--set", "b1"], "--set takes NAME=SPEC"),
+        (["my_problem:task", "--set", "b1=0.8", "--set", "b2=0.9"], "give --set once, with all"),
         (["my_problem:task", "--set", "nesterov=0,1"], "nesterov is structural"),
         (
             ["my_problem:task", "--trials", "0"],

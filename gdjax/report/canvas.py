@@ -13,7 +13,7 @@ from matplotlib.patches import Patch
 from matplotlib.ticker import NullLocator
 
 from gdjax.report import scales
-from gdjax.report.scales import CURVE_COLOURS, FAMILY_COLOURS, GREY, Scale
+from gdjax.report.scales import CURVE_COLOURS, FAINT, FAMILY_COLOURS, GREY, Scale
 
 STYLE: dict[str, Any] = {
     "font.size": 9,
@@ -66,6 +66,11 @@ MARKS: dict[str, Any] = {
     ),
     "start": functools.partial(Line2D, [], [], color=GREY, linestyle="--", linewidth=1),
     "leader": functools.partial(Line2D, [], [], color="black", linewidth=1.6),
+    "survived": functools.partial(Line2D, [], [], color=FAMILY_COLOURS[0], linewidth=0.8),
+    "extinct": functools.partial(Line2D, [], [], color=FAINT, linewidth=0.8),
+    "copied": functools.partial(
+        Line2D, [], [], color="black", marker="o", ms=4.5, mfc="white", linestyle="none"
+    ),
     "fan": functools.partial(Line2D, [], [], color=CURVE_COLOURS[4], linewidth=0.8),
 }
 
@@ -95,6 +100,12 @@ def apply(axes: Axes, scale: Scale, axis: str, width: int = 60) -> None:
 def marks(words: dict[str, str]) -> list[Artist]:
     """Entries of a legend by the kind of mark."""
     return [MARKS[kind](label=scales.wrap(text, 90)) for kind, text in words.items()]
+
+
+def looks(mark: Line2D) -> dict:
+    """How a mark of a legend looks, for many of them."""
+    names = ("color", "marker", "markersize", "markerfacecolor", "markeredgewidth", "linestyle")
+    return {name: getattr(mark, f"get_{name}")() for name in names} | {"alpha": 0.8}
 
 
 def colour_bar(figure: Figure, axes: Any, scale: Scale, colours: Any, extend: str) -> None:

@@ -8,7 +8,7 @@ import plotly.graph_objects as go
 from plotly.colors import sample_colorscale
 from plotly.subplots import make_subplots
 
-from gdjax.report import charts_joint, charts_rungs, scales, words
+from gdjax.report import charts_joint, charts_lineage, charts_rungs, scales, words
 from gdjax.report.charts_base import (
     CURVE_SCALE,
     axis,
@@ -46,6 +46,10 @@ def draw(contents: Contents) -> list[Chart]:
         caption = words.rung_caption(contents, contents.rungs)
         figure = charts_rungs.rungs(contents, contents.rungs)
         charts.append(Chart("Rungs: who went on, and who was stopped", caption, figure))
+    if contents.lineage is not None:
+        caption = words.lineage_caption(contents, contents.lineage)
+        figure = charts_lineage.lineage(contents, contents.lineage)
+        charts.append(Chart("Lineage: who went on from whom", caption, figure))
     for entry in contents.parallels:
         title = words.titled("Parallel coordinates", contents, contents.families[entry.family])
         figure = charts_joint.parallels(entry)

@@ -7,7 +7,7 @@ import numpy as np
 import plotly.graph_objects as go
 
 from gdjax.report import scales
-from gdjax.report.scales import CURVE_COLOURS, FAMILY_COLOURS, GREY, Scale
+from gdjax.report.scales import CURVE_COLOURS, FAINT, FAMILY_COLOURS, GREY, Scale
 
 _AXIS = {
     "gridcolor": "#E5E7EB",
@@ -46,12 +46,15 @@ _LINES: dict[str, dict[str, Any]] = {
     "bin median": {"width": 2, "dash": "dot"},
     "start": {"width": 1, "dash": "dash"},
     "leader": {"width": 2.5, "color": "black"},
+    "survived": {"width": 1, "color": FAMILY_COLOURS[0]},
+    "extinct": {"width": 1, "color": FAINT},
     "fan": {"width": 1, "color": CURVE_COLOURS[4]},
 }
 _MARKERS: dict[str, dict[str, Any]] = {
     "best": STAR,
     "run": {"size": 4, "opacity": 0.5},
     "beyond": {"size": 7, "symbol": "triangle-up"},
+    "copied": {"size": 8, "color": "white", "line": {"color": "black", "width": 1.5}},
     "kept": {"size": 6},
     "stopped": {"size": 7, "symbol": "circle-open"},
     "diverged": {"size": 6, "symbol": "x-thin-open"},

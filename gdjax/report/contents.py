@@ -8,8 +8,9 @@ from typing import NamedTuple
 import numpy as np
 
 from gdjax.errors import InvalidValue
-from gdjax.report import joint, profiles, rungs, scales
+from gdjax.report import joint, lineage, profiles, rungs, scales
 from gdjax.report.curves import Curves, evenly, learning_curves
+from gdjax.report.lineage import Lineage
 from gdjax.report.profiles import Family, Metric, Profile
 from gdjax.report.rungs import Rungs
 from gdjax.report.scales import Scale
@@ -29,6 +30,17 @@ class Width(NamedTuple):
     segments: int  # summed over those
     speed: float  # times that of the default width; NaN where it was not tried
     compile_seconds: float  # NaN where it was not tried
+
+
+class Divergence(NamedTuple):
+    """A run that diverged."""
+
+    trial: int
+    seed: int
+    step: int
+    reason: str
+    settings: dict[str, float]  # that it had then
+    replaced: bool  # whether a copy of another run took its place
 
 
 class Runs(NamedTuple):
@@ -58,6 +70,7 @@ class Contents:
     parallels: list[joint.Parallels]
     curves: Curves
     rungs: Rungs | None  # None where no scheduler stopped a trial
+    lineage: Lineage | None  # None where no trial copied another
 
     @property
     def order(self) -> np.ndarray:
@@ -134,6 +147,23 @@ class Contents:
         return runs
 
     @property
+    def divergences(self) -> list[Divergence]:
+        """Runs that diverged, by trial and seed; those too whose place a copy took."""
+        result, copied = self.result, self.result.copied
+        found = []
+        for trial, seed in np.argwhere(self.diverged).tolist():
+            step, reason = int(result.diverged_at[trial, seed]), result.reason[trial, seed]
+            used = {name: values[trial] for name, values in result.settings.items()}
+            found.append(Divergence(trial, seed, step, reason, used, False))
+        if copied is not None:
+            for trial, seed, segment in np.argwhere(copied.replaced_at >= 0).tolist():
+                step = int(copied.replaced_at[trial, seed, segment])
+                reason = copied.replaced_reason[trial, seed, segment]
+                used = {k: values[trial, segment - 1] for k, values in copied.settings.items()}
+                found.append(Divergence(trial, seed, step, reason, used, True))
+        return sorted(found, key=lambda entry: entry[:3])
+
+    @property
     def diverged(self) -> np.ndarray:
         """Which runs diverged, ``[trial, seed]``."""
         return self.result.status == Status.DIVERGED
@@ -143,7 +173,7 @@ class Contents:
 def prepare(result: SweepResult) -> Contents:
     """Work out all that a report shows."""
     ranks = result.ranks()
-    order = ranks.trial
+    order, best = ranks.trial, _best(result)
     shown = evenly(order, max(1, RUNS // result.seeds))
     families = [profiles.family_of(result, name) for name in dict.fromkeys(result.family.tolist())]
     names = [name for name in profiles.ordered(result) if not np.isnan(result.settings[name]).all()]
@@ -157,7 +187,7 @@ def prepare(result: SweepResult) -> Contents:
     first = result.traces["loss"][..., 0].astype(float)
     return Contents(
         result=result,
-        best=_best(result),
+        best=best,
         ranks=ranks,
         shown=shown,
         families=families,
@@ -176,6 +206,7 @@ def prepare(result: SweepResult) -> Contents:
         parallels=[_parallels(result, families, i, axes, metrics[0], shown) for i in several],
         curves=learning_curves(result, order, [family.rows for family in families]),
         rungs=rungs.of(result, order, metrics[0].label),
+        lineage=lineage.of(result, order, best, metrics[0].label),
     )
 
 

@@ -10,7 +10,7 @@ from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from gdjax.report import figures_joint, figures_rungs, scales, words
+from gdjax.report import figures_joint, figures_lineage, figures_rungs, scales, words
 from gdjax.report.canvas import (
     COLUMNS,
     CURVE_MAP,
@@ -36,6 +36,8 @@ def draw(contents: Contents) -> dict[str, bytes]:
         figures["curves"] = _curves(contents)
         if contents.rungs is not None:
             figures["rungs"] = figures_rungs.rungs(contents, contents.rungs)
+        if contents.lineage is not None:
+            figures["lineage"] = figures_lineage.lineage(contents, contents.lineage)
         if contents.maps:
             figures["parallel_coordinates"] = figures_joint.parallels(contents)
             figures["map"] = figures_joint.maps(contents)

@@ -6,7 +6,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from gdjax.report import scales, words
-from gdjax.report.canvas import MARKS, apply, colour, marks
+from gdjax.report.canvas import MARKS, apply, colour, looks, marks
 from gdjax.report.contents import Contents
 from gdjax.report.rungs import Rungs
 
@@ -28,7 +28,7 @@ def rungs(contents: Contents, shown: Rungs) -> Figure:
         for i in np.unique(family[line]).tolist():
             mine = family[line] == i
             mark = MARKS[kind](color=colour(i))
-            axes.plot(rung[mine], shown.scores[line, rung][mine], **_looks(mark))
+            axes.plot(rung[mine], shown.scores[line, rung][mine], **looks(mark))
     if best:
         axes.plot(shown.scores[0], "k", marker="o", ms=4, linewidth=2.2, zorder=4)
     axes.set_xlim(-0.3, len(shown.steps) - 0.7)
@@ -44,9 +44,3 @@ def rungs(contents: Contents, shown: Rungs) -> Figure:
         ] + handles
     figure.legend(handles=handles, loc="outside upper left", ncols=2)
     return figure
-
-
-def _looks(mark: Line2D) -> dict:
-    """How a mark of a legend looks, for many of them."""
-    names = ("color", "marker", "markersize", "markerfacecolor", "markeredgewidth", "linestyle")
-    return {name: getattr(mark, f"get_{name}")() for name in names} | {"alpha": 0.8}

@@ -160,7 +160,8 @@ def _trials(contents: Contents, ranks: Iterable[int]) -> str:
     head += [metric.label for metric in contents.metrics] + ["diverged"]
     spread = ", ± standard deviation" if contents.result.seeds > 1 else ""
     known = "; behind a rank is its 95 % interval" if contents.result.seeds > 1 else ""
-    note = f'<p class="dim">Mean over seeds{spread}; “diverged” counts runs{known}.</p>'
+    used = " Settings are those of the last segment." if contents.lineage is not None else ""
+    note = f'<p class="dim">Mean over seeds{spread}; “diverged” counts runs{known}.{used}</p>'
     return _table(head, rows) + note
 
 
@@ -191,18 +192,21 @@ def _widths(contents: Contents) -> str:
 def _diverged(contents: Contents) -> str:
     """Runs that diverged, where there are any."""
     result, several, rows = contents.result, len(contents.families) > 1, []
-    runs = np.argwhere(contents.diverged)
-    if not len(runs):
+    runs = contents.divergences
+    if not runs:
         return ""
-    for trial, seed in runs[:DIVERGED].tolist():
-        cells = [trial, seed, *([result.family[trial]] if several else [])]
-        cells += [words.settings(contents, trial, family=False)]
-        cells += [int(result.diverged_at[trial, seed]), result.reason[trial, seed]]
+    for run in runs[:DIVERGED]:
+        varied = {name: run.settings[name] for name in contents.axes}
+        cells = [run.trial, run.seed, *([result.family[run.trial]] if several else [])]
+        cells += [words.listed(varied), run.step, run.reason]
         rows.append([escape(str(cell)) for cell in cells])
     counts = [int(contents.diverged[family.rows].sum()) for family in contents.families]
     named = zip(contents.families, counts, strict=True)
     share = ", ".join(f"{escape(family.name)} {count}" for family, count in named if count)
-    total = f"{len(runs)} of {result.status.size} runs{f' ({share})' if several else ''}"
+    replaced = sum(run.replaced for run in runs)
+    total = f"{sum(counts)} of {result.status.size} runs"
+    total += f" ({share})" if several and share else ""
+    total += f", and {replaced} whose place a copy took" if replaced else ""
     first = f", the first {DIVERGED} of them here" if len(runs) > DIVERGED else ""
     head = ["trial", "seed", *(["family"] if several else []), "settings", "at update", "reason"]
     return f'<h2>Runs that diverged</h2><p class="dim">{total}{first}.</p>{_table(head, rows)}'

@@ -78,19 +78,15 @@ def of(result: SweepResult, order: np.ndarray, label: str) -> Rungs | None:
     groups = [measured[made[measured] == count] for count in np.unique(made[measured])]
     shown = np.concatenate([evenly(group, max(2, LINES // len(groups))) for group in groups])
     shown = measured[np.isin(measured, shown)]
-    scores = scores[shown]
-    mode, accuracy = result.attributes["mode"], scales.is_accuracy(name)
-    scale = scales.metric_scale(label, scores, scores[:, 0], mode, accuracy)
-    low, high = scale.inner
-    beyond = scores > high if mode == "min" else scores < low
-    edge = scale.at(1 - scales.OFF_SCALE if mode == "min" else scales.OFF_SCALE)
+    mode = result.attributes["mode"]
+    scores, scale, beyond = scales.bounded(label, name, mode, scores[shown])
     diverged = (result.status[shown] == Status.DIVERGED).any(axis=1)
     return Rungs(
         steps=result.evaluation_steps[ends - 1],
         came=(made[:, None] >= ends).sum(axis=0),
         went_on=(made[:, None] > ends).sum(axis=0),
         trials=shown,
-        scores=np.where(beyond, edge, scores),
+        scores=scores,
         last=len(ends) - 1 - np.isfinite(scores)[:, ::-1].argmax(axis=1),
         ended=np.select([diverged, result.lost[shown]], ["diverged", "stopped"], "kept"),
         scale=scale,

@@ -16,6 +16,7 @@ CURVE_COLOURS = ("#440154", "#472777", "#3E4989", "#31688E", "#26828E", "#1F9E89
                  "#6DCD59", "#A5DB36")  # fmt: skip
 MAP_COLOURS = "cividis"
 GREY = "#6B7280"
+FAINT = "#C3C8D0"
 OFF_SCALE, DIVERGED = 0.09, 0.035  # depth of the markers below the bad end of an axis
 # Ranges of more decades than these are shown on a logarithmic axis.
 HYPERPARAMETER_DECADES = 1.5
@@ -181,6 +182,27 @@ def metric_scale(
     if log:
         return _logarithmic(label, low, high, *pads)
     return Scale(label, False, *_padded(low, high, False, *pads), (low, high))
+
+
+def bounded(
+    label: str, name: str, mode: str, values: np.ndarray
+) -> tuple[np.ndarray, Scale, np.ndarray]:
+    """A metric over time on its axis: values with those off the scale at its bad end.
+
+    Args:
+      label: what stands beside the axis.
+      name: of the metric.
+      mode: whether less (``"min"``) or more (``"max"``) of it is better.
+      values: ``[trial, time]``, NaN where there are none.
+
+    Returns:
+      The values, their axis, and which of them are off it.
+    """
+    scale = metric_scale(label, values, values[:, 0], mode, is_accuracy(name))
+    low, high = scale.inner
+    beyond = values > high if mode == "min" else values < low
+    edge = scale.at(1 - OFF_SCALE if mode == "min" else OFF_SCALE)
+    return np.where(beyond, edge, values), scale, beyond
 
 
 def is_accuracy(name: str) -> bool:

@@ -1,11 +1,13 @@
 """What legends and captions say."""
 
+from collections.abc import Mapping, Sequence
 from html import escape
 
 import numpy as np
 
 from gdjax.report import joint, scales
 from gdjax.report.contents import Contents
+from gdjax.report.lineage import Lineage
 from gdjax.report.profiles import BINS, Family, Metric
 from gdjax.report.rungs import Rungs
 from gdjax.sweep.ranking import Best, Ranks
@@ -13,13 +15,17 @@ from gdjax.sweep.ranking import Best, Ranks
 RUNG_AXIS = "updates; trials that came there → went on"
 
 
-def settings(contents: Contents, trial: int, family: bool = True) -> str:
-    """The settings of a trial that vary, with its ``family`` where there are several."""
-    values = {scales.label(n): contents.result.settings[n][trial] for n in contents.axes}
-    parts = [f"{name} {scales.number(value)}" for name, value in values.items() if value == value]
-    if family and len(contents.families) > 1:
-        parts.insert(0, scales.label(str(contents.result.family[trial]), 30))
-    return ", ".join(parts) or "the only setting"
+def settings(contents: Contents, trial: int) -> str:
+    """The settings of a trial that vary, with its family where there are several."""
+    values = {name: contents.result.settings[name][trial] for name in contents.axes}
+    family = scales.label(str(contents.result.family[trial]), 30)
+    return listed(values, [family] if len(contents.families) > 1 else [])
+
+
+def listed(values: Mapping[str, float], before: Sequence[str] = ()) -> str:
+    """Settings as text, without those that are NaN."""
+    parts = [f"{scales.label(k)} {scales.number(v)}" for k, v in values.items() if v == v]
+    return ", ".join([*before, *parts]) or "the only setting"
 
 
 def at_trial(metric: Metric, trial: int) -> str:
@@ -136,6 +142,46 @@ def rung_caption(contents: Contents, shown: Rungs) -> str:
     return " ".join(parts)
 
 
+def lineage_legend(contents: Contents, shown: Lineage) -> dict[str, str]:
+    """Marks of the lineage, by kind, and what they mean."""
+    kinds, words = np.unique(shown.kind).tolist(), {}
+    if "leader" in kinds:
+        words["leader"] = "best trial and its ancestors"
+    if len(shown.copies()[0]):
+        words["copied"] = "copied to another place"
+    if "survived" in kinds and len(contents.families) == 1:
+        words["survived"] = "led to the end of another trial"
+    if "extinct" in kinds:
+        words["extinct"] = "died out"
+    if shown.diverged.any():
+        words["diverged"] = "diverged after it"
+    return words
+
+
+def lineage_caption(contents: Contents, shown: Lineage) -> str:
+    """How to read the lineage."""
+    parts = [
+        "A line is a trial from score to score, mean over seeds; where the trial went on from a "
+        "copy of another one, its line comes from that one."
+    ]
+    if len(contents.families) > 1:
+        parts.append("What led to the end of a trial has the colour of its family.")
+    if len(shown.panels) > 1:
+        parts.append(
+            "Below are the settings that each segment was made with, on axes of those that led to "
+            "an end; the black line there is the schedule that was found."
+        )
+    if shown.beyond:
+        parts.append("What is off the scale is at the edge.")
+    measured = int(np.isfinite(shown.panels[0].values).any(axis=1).sum())
+    if len(shown.trials) < measured:
+        parts.append(
+            f"{len(shown.trials)} of {measured} trials, evenly from best to worst, with all their "
+            "ancestors."
+        )
+    return " ".join(parts)
+
+
 def titled(title: str, contents: Contents, family: Family) -> str:
     """A title that says which family, where there are several."""
     several = len(contents.families) > 1
@@ -160,6 +206,8 @@ def profile_caption(contents: Contents, name: str) -> str:
         parts.append(
             "Runs that diverged (crosses) or are off the scale (triangles) are at the edge."
         )
+    if contents.lineage is not None:
+        parts.append("Settings are those of the last segment.")
     missing = int((~np.isfinite(contents.objective.final) & ~contents.diverged).sum())
     if missing:
         parts.append(f"{missing} other runs have no finite {contents.objective.label}.")
@@ -173,6 +221,8 @@ def curve_caption(contents: Contents, family: int) -> str:
     curves, count = contents.curves, len(contents.families[family].rows)
     shown = len(curves.fans[family])
     parts = ["A curve is the mean over seeds and ends where one of them diverged."]
+    if contents.lineage is not None:
+        parts.append("It jumps where the trial went on from a copy of another one.")
     if curves.block > 1:
         parts.append(f"Each point of a training curve is the mean of {curves.block} updates.")
     if shown < count:

@@ -13,8 +13,9 @@ def write(result: SweepResult, directory: str | os.PathLike) -> list[pathlib.Pat
     """Write figures (PNG) and ``report.html`` of a sweep into a directory.
 
     The figures are chosen by what the result holds: metrics against each hyperparameter that
-    varies, learning curves, and parallel coordinates and a map of the objective where at least
-    two hyperparameters vary. The page is interactive, one file, and works offline. Files of an
+    varies, learning curves, rungs where a scheduler stopped trials, the lineage where trials
+    copied others, and parallel coordinates and a map of the objective where at least two
+    hyperparameters vary. The page is interactive, one file, and works offline. Files of an
     earlier report with the same names are replaced, each at once; the same result makes the same
     files.
 

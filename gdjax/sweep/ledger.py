@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from gdjax.sweep import lineage
-from gdjax.sweep.packing import Job
+from gdjax.sweep.packing import Job, distinct
 from gdjax.sweep.population import Segments
 from gdjax.sweep.table import Copies, Population, Spent, Status, Table
 from gdjax.task import Task
@@ -180,20 +180,21 @@ class Ledger:
         # Who was handed out before it was known that all its runs had diverged made no segment:
         # so the result is the same however soon that was known.
         over = ~(self.status == Status.RUNNING).any(axis=1)
-        late = np.unique(trials[job.real & over[trials]])
+        late = distinct(trials[job.real & over[trials]])
         self.made[late] -= 1
         self.width[late, self.made[late]] = 0
         chunk, place = np.nonzero(job.real & ~over[trials])
         runs = trials[chunk, place], job.seed[chunk]
         traces, evaluation = measured.traces, measured.evaluation
-        for number in np.unique(segment[chunk]).tolist():  # few; one but for an ASHA
+        for number in distinct(segment[chunk]).tolist():  # few; one but for an ASHA
             mine = segment[chunk] == number
+            at = chunk[mine], place[mine]
             self._collect(
                 number,
                 (runs[0][mine], runs[1][mine]),
-                {k: _wide(v[chunk, :, place][mine]) for k, v in traces.items()},
-                {k: _wide(v[chunk, place][mine]) for k, v in evaluation.items()},
-                np.asarray(measured.finite)[chunk, place][mine],
+                {k: _wide(v[at[0], :, at[1]]) for k, v in traces.items()},
+                {k: _wide(v[at]) for k, v in evaluation.items()},
+                np.asarray(measured.finite)[at],
             )
 
     def _collect(
@@ -208,9 +209,11 @@ class Ledger:
         length = last - first
         running = self.status[runs] == Status.RUNNING
         diverged, since, reason = judge(traces["loss"][:, :length], finite)
-        beyond = np.arange(length) > np.where(running, since, -1)[:, None]
+        last_good = np.where(running, since, -1)[:, None]
         for name, values in traces.items():
-            values = np.where(beyond, np.nan, values[:, :length])
+            values = values[:, :length]
+            if (last_good < length).any():  # mostly none is
+                values = np.where(np.arange(length) > last_good, np.nan, values)
             self.traces[name][(*runs, slice(first, last))] = values
         for name, values in evaluation.items():
             values = np.where(diverged | ~running, np.nan, values)
@@ -219,7 +222,7 @@ class Ledger:
         self.status[fallen] = Status.DIVERGED
         self.diverged_at[fallen] = first + since[diverged & running]
         self.reason[fallen] = reason[diverged & running]
-        trials = np.unique(runs[0])
+        trials = distinct(runs[0])
         self.measured[trials] = number + 1
         self._score(trials, number)
         if number + 1 == len(self.steps):
@@ -273,6 +276,8 @@ def judge(loss: np.ndarray, finite: np.ndarray) -> tuple[np.ndarray, np.ndarray,
     good = np.isfinite(loss)
     diverged = ~finite | ~good.any(axis=1)
     steps = loss.shape[1]
+    if not diverged.any():  # as mostly
+        return diverged, np.full(len(loss), steps), np.full(len(loss), "", object)
     after_last_good = np.where(good.any(axis=1), steps - good[:, ::-1].argmax(axis=1), 0)
     since = np.where(diverged, after_last_good, steps)
     reason = np.where(diverged, "a parameter is not finite", "").astype(object)

@@ -8,10 +8,11 @@ from typing import NamedTuple
 import jax
 import numpy as np
 
+from gdjax.errors import shown, telling
 from gdjax.sweep import families
 from gdjax.sweep.execution import Executor, Flight
 from gdjax.sweep.ledger import Ledger
-from gdjax.sweep.packing import pack
+from gdjax.sweep.packing import distinct, pack
 from gdjax.sweep.rules import Rules
 from gdjax.sweep.table import Copies, Spent, Table
 
@@ -110,8 +111,13 @@ class Loop:
 
     def _decide(self) -> tuple[np.ndarray, int]:
         for stopper in self._rules.stoppers:
-            self.ledger.stop(*stopper.stops(self._table()))
-        decision = self._rules.scheduler.decide(self._table())
+            table = self._table()
+            with telling(f"the rule {shown(stopper)} cannot say who stops"):
+                stopped = stopper.stops(table)
+            self.ledger.stop(*stopped)
+        table, scheduler = self._table(), self._rules.scheduler
+        with telling(f"the rule {shown(scheduler)} cannot say who advances"):
+            decision = scheduler.decide(table)
         self.ledger.stop(decision.stop, decision.reasons, lost=True)
         if decision.copies is not None and decision.copies.children.size:
             self._copy(decision.copies)
@@ -149,7 +155,7 @@ class Loop:
                 mine - part.first, made, self._seeds, program.shape, together, apart=fed
             ):
                 flight = part.executor.dispatch(job, program)
-                handed = np.unique(job.trials[job.real]) + part.first
+                handed = distinct(job.trials[job.real]) + part.first
                 self.ledger.hand_out(handed, program.shape.width, together)
                 self._flights.append((part, flight, time.perf_counter()))
                 if len(self._flights) > 1:

@@ -79,7 +79,11 @@ class Measurements:
         steps = slice(begins[evaluation], begins[evaluation + 1])
         values = mean_of_finite(self.traces[name][trials, :, steps])
         since = self.diverged_at[trials]
-        return np.where((since >= 0) & (since < steps.stop), np.nan, values)
+        fallen = (since >= 0) & (since < steps.stop)
+        if self.copied is not None:  # in whose place a copy went on
+            replaced = self.copied.replaced_at[trials]
+            fallen |= ((replaced >= steps.start) & (replaced < steps.stop)).any(axis=-1)
+        return np.where(fallen, np.nan, values)
 
     def objective(self, by: str | None, mode: Any) -> tuple[str, Any]:
         """A metric, the sweep's objective where None, and which of its values are better.

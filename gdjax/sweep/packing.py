@@ -96,3 +96,14 @@ def pack(
             job.seed[at], job.segment[at] = i % seeds, segment[block[0]]
         jobs.append(job)
     return jobs
+
+
+def distinct(numbers: np.ndarray) -> np.ndarray:
+    """Each of some whole numbers once, in order, as ``np.unique`` has them.
+
+    Many times as fast, as long as none of them is large.
+
+    >>> distinct(np.array([[3, 1], [1, 3]]))
+    array([1, 3])
+    """
+    return np.flatnonzero(np.bincount(numbers.ravel()))

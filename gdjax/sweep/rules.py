@@ -59,11 +59,18 @@ def gather(stopping: Rule | Sequence[Rule] | None, mode: str) -> Rules:
         )
     scheduler = schedulers[0] if schedulers else run_all()
     rules = (scheduler, *stoppers)
-    described = ", ".join(
-        repr(r) if dataclasses.is_dataclass(r) else type(r).__name__ for r in rules
-    )
+    described = ", ".join(map(_described, rules))
     if isinstance(mode, str) and mode == "max":  # rules see numbers of which less is better
         stoppers = [
             dataclasses.replace(s, value=-s.value) if isinstance(s, Target) else s for s in stoppers
         ]
     return Rules(scheduler, tuple(stoppers), described)
+
+
+def _described(rule: Any) -> str:
+    """Name and numbers of a rule, without what another process would tell differently."""
+    if dataclasses.is_dataclass(rule):
+        return repr(rule)
+    own = getattr(rule, "__dict__", {})
+    plain = {k: v for k, v in own.items() if isinstance(v, (bool, int, float, str))}
+    return f"{type(rule).__name__}({', '.join(f'{k}={v!r}' for k, v in plain.items())})"

@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import functools
 import hashlib
 import importlib.metadata
 import json
@@ -33,6 +34,7 @@ from gdjax.sweep.width import capacity
 
 LONG = 30.0  # seconds, after which advice on speed is worth a warning
 _WIDTH_OF = "width of "
+_version = functools.cache(importlib.metadata.version)  # reads files
 
 
 def run(
@@ -195,7 +197,7 @@ def identity(sweep: Sweep, rules: Rules) -> dict[str, str]:
     """All that must be the same for a sweep to go on bit for bit, by what a user calls it."""
     facts = environment(sweep.devices)
     same = {name: facts[name] for name in ("gdjax", "jax", "optax")}
-    same["jaxlib"] = importlib.metadata.version("jaxlib")
+    same["jaxlib"] = _version("jaxlib")
     same["device"] = sweep.devices[0].device_kind
     same |= {
         name: str(getattr(sweep.options, name)) for name in ("steps", "segment", "seeds", "key")
@@ -216,7 +218,7 @@ def identity(sweep: Sweep, rules: Rules) -> dict[str, str]:
 def environment(devices: Sequence[Device] | None = None) -> dict[str, str]:
     """Versions and devices, to stand beside every measurement."""
     devices = jax.devices() if devices is None else devices
-    versions = {name: importlib.metadata.version(name) for name in ("gdjax", "jax", "optax")}
+    versions = {name: _version(name) for name in ("gdjax", "jax", "optax")}
     return {
         **versions,
         "python": platform.python_version(),

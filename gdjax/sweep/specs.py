@@ -33,12 +33,14 @@ def parse(name: str, spec: str) -> Any:
     LogUniform(low=0.0001, high=1.0, points=16)
     >>> parse("momentum", "0.9,0.99")
     [0.9, 0.99]
+    >>> parse("hidden", "16,32")
+    [16, 32]
     """
     kind, *numbers = spec.split(":")
     kinds = {"log": LogUniform, "uniform": Uniform, "int": Integer}
     try:
         if not numbers:
-            return [float(number) for number in spec.split(",")]
+            return _numbers(spec.split(","))
         low, high, *points = numbers
         return kinds[kind](float(low), float(high), *map(int, points))
     except GdjaxError as error:
@@ -48,6 +50,14 @@ def parse(name: str, spec: str) -> Any:
             f"{name}: cannot read {shown(spec)}; write log:LOW:HIGH:POINTS, "
             "uniform:LOW:HIGH:POINTS, int:LOW:HIGH, numbers with commas between them, or one number"
         ) from None
+
+
+def _numbers(words: list[str]) -> list[Any]:
+    """Whole numbers if all of them are, as in a space file."""
+    try:
+        return [int(word) for word in words]
+    except ValueError:
+        return [float(word) for word in words]
 
 
 def parse_rules(spec: str) -> list[Any]:

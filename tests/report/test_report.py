@@ -13,7 +13,7 @@ import gdjax.report
 from gdjax.errors import InvalidValue, MissingExtra
 from gdjax.report import contents, scales
 from gdjax.sweep.table import Status
-from tests.synthetic import GRID, RATES, THREE, halved, synthetic
+from tests.synthetic import GRID, RATES, THREE, copied, halved, synthetic
 
 VOID = {"meta", "link", "br"}
 
@@ -41,6 +41,10 @@ CASES = {
     "halving": lambda: halved(
         synthetic({"learning_rate": RATES}, ["sgd"] * 5 + ["adam"] * 4),
         [1] * 3 + [2, 4, 4] + [1] * 3,
+    ),
+    "copies": lambda: copied(
+        synthetic({"learning_rate": RATES, "b1": np.zeros(9)}, ["sgd"] * 5 + ["adam"] * 4),
+        {(8, 1): (5, {"learning_rate": 1e-3, "b1": 0.5}), (0, 3): (4, {"learning_rate": 2e-2})},
     ),
     "many families": lambda: synthetic({"learning_rate": RATES}, list("abcdefghi")),
 }
@@ -109,9 +113,13 @@ def test_every_case_makes_figures_and_a_page(case, tmp_path):
     assert "<img" not in text.split("<script>", 1)[0]
     rungs = prepared.rungs is not None
     assert rungs == (case == "halving")
-    expected = len(prepared.axes) + len(prepared.families) + rungs + 2 * len(prepared.maps)
+    lineage = prepared.lineage is not None
+    assert lineage == (case == "copies")
+    assert lineage == (tmp_path / "new" / "lineage.png").exists()
+    either = rungs + lineage
+    expected = len(prepared.axes) + len(prepared.families) + either + 2 * len(prepared.maps)
     assert len(_figures(text)) == expected == text.count('class="plot"')
-    assert len(files) == 1 + len(prepared.axes) + 1 + rungs + (2 if prepared.maps else 0)
+    assert len(files) == 1 + len(prepared.axes) + 1 + either + (2 if prepared.maps else 0)
 
 
 def test_a_page_without_a_best_trial_says_so(tmp_path):
@@ -157,6 +165,16 @@ def test_diverged_runs_of_several_families_are_told_apart(tmp_path):
     head = page.rows.index(["trial", "seed", "family", "settings", "at update", "reason"])
     assert page.rows[head + 1] == ["1", "0", "sgd", "learning rate 0.7", "5", "loss is nan"]
     assert "4 of 8 runs (sgd 2, adam 2)." in page.texts
+
+
+def test_a_run_whose_place_a_copy_took_is_in_the_table_with_what_it_had_then(tmp_path):
+    result = copied(synthetic({"b1": [0.1, 0.2, 0.3]}), {(0, 3): (1, {"b1": 0.25})})
+    result.copied.replaced_at[0, 1, 3] = 25
+    result.copied.replaced_reason[0, 1, 3] = "loss is nan"
+    page = Page(gdjax.report.write(result, tmp_path)[0].read_text())
+    head = page.rows.index(["trial", "seed", "settings", "at update", "reason"])
+    assert page.rows[head + 1 :] == [["0", "1", "b1 0.1", "25", "loss is nan"]]
+    assert "0 of 6 runs, and 1 whose place a copy took." in page.texts
 
 
 def test_a_page_says_how_sure_the_best_is(tmp_path):

@@ -7,6 +7,7 @@ import pytest
 import gdjax
 from gdjax import InvalidValue, SweepResult
 from gdjax.sweep.table import Status
+from tests.synthetic import copied, synthetic
 
 SPACE = {"learning_rate": [0.5, 0.25, 4.0], "decay": [0.0, 0.5]}
 
@@ -151,3 +152,11 @@ def test_a_metric_that_is_not_finite_is_no_divergence_and_ranks_last(halving):
     assert (result.status == Status.DONE).all()
     assert result.evaluations["log"][0, 0, 0] == -np.inf
     assert result.ranking()[-1] == 0
+
+
+def test_a_metric_of_the_segment_in_which_a_replaced_run_diverged_is_none():
+    result = copied(synthetic({"b1": [0.1, 0.2]}, evaluations=0), {(0, 3): (1, {"b1": 0.3})})
+    result.copied.replaced_at[0, 1, 3] = 15
+    missing = [np.isnan(result.at("loss", i)).tolist() for i in range(4)]
+    assert missing[1] == [[False, True], [False, False]]
+    assert not np.any([missing[0], missing[2], missing[3]])

@@ -13,10 +13,14 @@ from gdjax.sweep import specs
         ("int:2:5", Integer(2, 5)),
         ("0.1,0.2", [0.1, 0.2]),
         ("3e-4", [3e-4]),
+        ("8,16", [8, 16]),
+        ("0,0.5", [0.0, 0.5]),
     ],
 )
 def test_specs(spec, expected):
-    assert specs.parse("a", spec) == expected
+    parsed = specs.parse("a", spec)
+    assert parsed == expected
+    assert not isinstance(parsed, list) or list(map(type, parsed)) == list(map(type, expected))
 
 
 @pytest.mark.parametrize(
