@@ -17,7 +17,8 @@ class Request:
 def requests() -> Iterator[Request]:
     """Note the first SIGINT or SIGTERM instead of acting on it; leave a second one to Python.
 
-    Only the main thread can be told of signals: in another one, nothing changes.
+    Only the main thread can be told of signals: in another one, nothing changes. Nor does it for
+    a signal that is ignored, as Ctrl-C is by what a script runs in the background.
     """
     request = Request()
     if threading.current_thread() is not threading.main_thread():
@@ -30,6 +31,7 @@ def requests() -> Iterator[Request]:
         restore()
 
     before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    before = {number: old for number, old in before.items() if old is not signal.SIG_IGN}
 
     def restore() -> None:
         for number, handler in before.items():

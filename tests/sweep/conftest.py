@@ -70,8 +70,10 @@ def stopped(interrupted, tmp_path):
 
 @pytest.fixture
 def handlers():
-    """The handlers of signals are afterwards what they were."""
-    kinds = signal.SIGINT, signal.SIGTERM
-    before = [signal.getsignal(kind) for kind in kinds]
-    yield before
-    assert [signal.getsignal(kind) for kind in kinds] == before
+    """Python's own handlers of signals, which are afterwards what they were."""
+    own = {signal.SIGINT: signal.default_int_handler, signal.SIGTERM: signal.SIG_DFL}
+    before = {kind: signal.signal(kind, handler) for kind, handler in own.items()}
+    yield list(own.values())
+    assert [signal.getsignal(kind) for kind in own] == list(own.values())
+    for kind, handler in before.items():
+        signal.signal(kind, handler)

@@ -122,6 +122,13 @@ def test_a_second_signal_does_not_wait(whole, tmp_path, monkeypatch, handlers):
     check_same(killed.train(tmp_path, "halving"), whole["halving"])
 
 
+def test_a_signal_that_is_ignored_stays_so(whole, tmp_path, monkeypatch, handlers):
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    stop_at(monkeypatch, 3, lambda: signal.raise_signal(signal.SIGINT))
+    check_same(killed.train(tmp_path, "none"), whole["none"])
+    assert signal.signal(signal.SIGINT, handlers[0]) is signal.SIG_IGN
+
+
 def full(*args, **kwargs):
     raise OSError(28, "No space left on device")
 
