@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax.core import Tracer
 
 from gdjax.binding import Bound
@@ -210,7 +211,9 @@ def _check_data(what: str, tree: Any) -> None:
     with telling(f"{what} cannot be read"):
         for path, leaf in jax.tree_util.tree_flatten_with_path(tree)[0]:
             inexact = jnp.issubdtype(jnp.result_type(leaf), jnp.inexact)
-            if inexact and not isinstance(leaf, Tracer) and (bad := int(jnp.isnan(leaf).sum())):
+            if not inexact or isinstance(leaf, Tracer):
+                continue
+            if bad := np.count_nonzero(np.isnan(np.asarray(leaf))):  # NumPy's compiles nothing
                 raise InvalidValue(
                     f"{what}{jax.tree_util.keystr(path)} holds NaN in {bad} places; remove or "
                     "replace it"

@@ -2,7 +2,7 @@
 
 import contextlib
 import functools
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import Any, NamedTuple
 
 import jax
@@ -16,12 +16,15 @@ from gdjax.sweep.feeding import Feed, fed
 from gdjax.sweep.packing import Job, Shape
 from gdjax.sweep.population import Chunks, Segments, Weights
 from gdjax.sweep.store import Store, to_host
+from gdjax.sweep.width import runs_paid
 from gdjax.task import Task
 
-COMPILING = 1e11
+COMPILING = 2e11
 """Floating-point operations in the time of compiling one more program: some seconds of a core."""
 CALL = 5e10
 """Floating-point operations that one call may take: under a second of a core."""
+CPU_OPTIONS: Any = {"xla_backend_optimization_level": 2}
+"""Of XLA on a CPU: training is as fast as at level 3, its own, and compiling takes a third less."""
 TRACED = 1 << 24
 """Numbers of one metric that one call may bring."""
 
@@ -132,7 +135,8 @@ class Program:
     @functools.cached_property
     def compiled(self) -> jax.stages.Compiled:
         """What is called."""
-        return self.lowered.compile()
+        on_cpu = self.kind.plan.mesh.devices.flat[0].platform == "cpu"
+        return self.lowered.compile(CPU_OPTIONS if on_cpu else None)
 
     @functools.cached_property
     def lowered(self) -> jax.stages.Lowered:
@@ -190,21 +194,27 @@ class Executor:
         self._plan, self._waiting = kind.plan, waiting
         self._aloft: list[Flight] = []
 
-    def choose(self, trials: int, steps: int) -> Program:
+    def choose(self, trials: int, steps: int, used: Collection[int]) -> Program:
         """The cheaper program for as many trials with up to so many steps before them.
 
         It depends on nothing that another machine, or the same one resumed, would see otherwise.
+
+        Args:
+          trials: that are to be advanced.
+          steps: before them.
+          used: widths of the programs that advanced trials before, and so are compiled.
         """
         seeds, wide = self._plan.seeds, self.programs[0]
         best = min(self.programs, key=lambda p: runs_paid(trials, seeds, p.shape))
         saved = runs_paid(trials, seeds, wide.shape) - runs_paid(trials, seeds, best.shape)
-        worth = saved > 0 and saved * steps * self.kind.flops > COMPILING
+        new = best.shape.width not in used
+        worth = saved > 0 and (not new or saved * steps * self.kind.flops > COMPILING)
         return best if worth else wide
 
     @property
     def may_narrow(self) -> bool:
         """Whether :meth:`choose` can choose another program than the wide one."""
-        return self.choose(1, int(self._plan.steps[-1])) is not self.programs[0]
+        return self.choose(1, int(self._plan.steps[-1]), ()) is not self.programs[0]
 
     def program(self, width: int) -> Program:
         """The one of a width."""
@@ -281,14 +291,6 @@ class Executor:
         chunk, place = np.nonzero(flight.job.real & waiting[flight.job.trials])
         weights = jax.tree.map(lambda x: to_host(x)[chunk, place], flight.weights)
         self.store.put(flight.job.trials[chunk, place], flight.job.seed[chunk], weights)
-
-
-def runs_paid(trials: int, seeds: int, shape: Shape) -> int:
-    """What a call for as many trials costs on a CPU, in runs.
-
-    A chunk costs about one run beside those that it holds, filled or not.
-    """
-    return -(-trials // shape.width) * seeds * (1 + shape.width)
 
 
 def _shape(x: Any, shape: tuple[int, ...]) -> jax.ShapeDtypeStruct:

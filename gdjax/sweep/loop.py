@@ -148,7 +148,8 @@ class Loop:
                 continue
             made = self.ledger.made[mine]
             steps = self.ledger.steps[-1] - self.ledger.begins[made.min()]
-            program = part.executor.choose(len(mine), int(steps))
+            used = self.ledger.width[part.trials] if self._narrows else np.zeros(1)
+            program = part.executor.choose(len(mine), int(steps), np.unique(used).tolist())
             together = min(segments, program.segments, self._in_a_call(part))
             fed = part.executor.kind.plan.feed is not None
             for job in pack(

@@ -40,6 +40,14 @@ def shapes(
     return [wide, _shape(narrow, width, seeds, devices, run_bytes)]
 
 
+def runs_paid(trials: int, seeds: int, shape: Shape) -> int:
+    """What a call for as many trials costs on a CPU, in runs.
+
+    A chunk costs about one run beside those that it holds, filled or not.
+    """
+    return -(-trials // shape.width) * seeds * (1 + shape.width)
+
+
 def capacity(run_bytes: int) -> int:
     """Runs whose states fit into half of the host's memory, where they wait for their turn."""
     return max(1, host_memory() // 2 // max(run_bytes, 1))
