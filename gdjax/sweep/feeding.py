@@ -21,7 +21,7 @@ from gdjax.task import Task
 
 BLOCK = 1 << 27
 """Bytes that the batches of one segment take at most, where no segment is asked for."""
-KEPT = 3  # blocks of a stream: one that is used, one that is read, one to which ASHA comes back
+KEPT = 3  # blocks of a stream, at least: one that is used, one that is read, and the one before
 
 
 class Feed:
@@ -37,6 +37,9 @@ class Feed:
     def __init__(self, stream: Stream, steps: np.ndarray, seeds: int, mesh: Mesh):
         self._stream, self._steps, self._seeds, self._mesh = stream, steps, seeds, mesh
         self._longest = int(np.diff(steps, prepend=0).max())
+        size = self._longest * step_bytes(stream, 1, seeds)
+        # ASHA comes back to segments that others have left behind; a run's own is never made twice.
+        self._kept = KEPT if self.apart else max(KEPT, BLOCK // max(size, 1))
         self._reader = ThreadPoolExecutor(1, "gdjax-stream")  # alone touches what users made
         self._cursors: dict[tuple[int, ...], dict[int, Iterator[Any]]] = {}
         self._ahead: dict[tuple[int, ...], dict[int, Future]] = {}
@@ -106,7 +109,7 @@ class Feed:
                 ahead[after] = ahead.pop(after, None) or self._reader.submit(
                     _in_mode, self._x64, read, who, after
                 )
-                if len(ahead) > KEPT:
+                if len(ahead) > self._kept:
                     ahead.pop(next(iter(ahead))).cancel()
         return [self._ahead[who][segment].result() for who in streams]
 
@@ -123,7 +126,7 @@ class Feed:
         batches = cursors.pop(first, None) or self._stream.read(who, first)
         read = list(itertools.islice(batches, last - first))
         cursors[last] = batches
-        if len(cursors) > KEPT:
+        if len(cursors) > self._kept:
             del cursors[next(iter(cursors))]
         for number, batch in enumerate(read, first):
             self._check(batch, number)

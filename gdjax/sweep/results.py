@@ -214,8 +214,8 @@ class SweepResult(Measurements):
     ) -> Any:
         """Of each seed the mean of the parameters of the best ``k`` trials, leaves ``[seed, ...]``.
 
-        A seed's runs start from the same parameters and see the same batches, so that their mean
-        can be a good model; the mean over seeds hardly ever is.
+        A seed's runs start from the same parameters and see the same batches (unless a stream
+        gives each its own), so that their mean can be a good model; that over seeds hardly ever is.
 
         Args:
           k: trials; see :meth:`top`.

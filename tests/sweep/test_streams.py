@@ -248,3 +248,21 @@ def test_segments_are_as_long_as_their_batches_fit(monkeypatch):
     monkeypatch.setattr(feeding, "memory", lambda devices: 3 * 10 * step)
     with pytest.raises(InvalidValue, match=r"batches of 3 segments of 11 steps .* shorter segment"):
         train("trial", "none", segment=11)
+
+
+def test_what_asha_comes_back_to_is_kept_as_far_as_it_fits(monkeypatch):
+    begun = []
+
+    def batches():
+        begun.append(True)
+        return forever()
+
+    def begins():
+        begun.clear()
+        rates = {"learning_rate": np.geomspace(1e-3, 1e-1, 24).tolist()}
+        train(Stream(batches), "asha", optimizer=killed.momentum, space=rates, width=1)
+        return len(begun)
+
+    assert begins() == 3, "twice for the first batch"
+    monkeypatch.setattr(feeding, "BLOCK", 1)
+    assert begins() > 3
