@@ -182,24 +182,27 @@ class Sweep:
                     places = np.unique([path[segment] for path in mine if len(path) > segment])
                     if lineage is not None:
                         _go_on(part, ledger, lineage, segment, places)
-                    for width in np.unique(widths[places, segment]).tolist():
-                        same = places[widths[places, segment] == width]
-                        for job in self._make(part, ledger, same, segment, width):
-                            here = np.unique(job.trials[job.real])
-                            ends = [i for i in here.tolist() if made[i + part.first] == segment + 1]
-                            params |= {i + part.first: part.executor.params(i) for i in ends}
+                    for job in self._make(part, ledger, places, segment, widths[:, segment]):
+                        here = np.unique(job.trials[job.real]).tolist()
+                        ends = [i for i in here if made[i + part.first] == segment + 1]
+                        params |= {i + part.first: part.executor.params(i) for i in ends}
         return [self._told(path, params[trial], ledger) for trial, path in paths.items()]
 
     def _make(
-        self, part: Part, ledger: Ledger, trials: np.ndarray, segment: int, width: int
+        self, part: Part, ledger: Ledger, trials: np.ndarray, segment: int, widths: np.ndarray
     ) -> Iterator[Job]:
-        """Make a segment of some trials of a family; yields while a job's states are at hand."""
-        program, now = part.executor.program(width), np.full(len(trials), segment)
-        for job in pack(trials - part.first, now, self.options.seeds, program.shape):
-            flight = part.executor.dispatch(job, program)
-            ledger.hand_out(np.unique(job.trials[job.real]) + part.first, width)
-            ledger.collect(job, job.trials + part.first, flight.measured)
-            yield job
+        """Make a segment of some trials of a family, each in the program of its width.
+
+        Yields while a job's states are at hand.
+        """
+        for width in np.unique(widths[trials]).tolist():
+            program, same = part.executor.program(width), trials[widths[trials] == width]
+            now = np.full(len(same), segment)
+            for job in pack(same - part.first, now, self.options.seeds, program.shape):
+                flight = part.executor.dispatch(job, program)
+                ledger.hand_out(np.unique(job.trials[job.real]) + part.first, width)
+                ledger.collect(job, job.trials + part.first, flight.measured)
+                yield job
 
     def _told(self, path: list[int], params: Any, ledger: Ledger) -> Rerun:
         """What was measured along the places in which a trial's segments were made."""
