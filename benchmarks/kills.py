@@ -187,11 +187,13 @@ def row(rule: str, kills: int, trials: int, folder: pathlib.Path) -> harness.Row
     began = time.perf_counter()
     Process(whole, rule, trials).end()
     undisturbed = time.perf_counter() - began
+    expected = sweep(whole, rule, trials)
+    decision = expected.attributes["run_seconds"] / decisions(whole)
     generator = np.random.default_rng(0)
     killed, writing = 0, 0
     began = time.perf_counter()
     for number in range(kills):
-        after = None if number % 2 else float(generator.uniform(0, undisturbed / kills))
+        after = None if number % 2 else float(generator.uniform(0, 2 * decision))
         if not Process(torn, rule, trials).kill(after):
             break  # it came to its end before
         killed += 1
@@ -199,7 +201,7 @@ def row(rule: str, kills: int, trials: int, folder: pathlib.Path) -> harness.Row
         harness.progress(f"{rule}: {killed} kills, {decisions(torn)} decisions")
     Process(torn, rule, trials).end()
     seconds = time.perf_counter() - began
-    expected, result = sweep(whole, rule, trials), sweep(torn, rule, trials)
+    result = sweep(torn, rule, trials)
     return {
         "rule": rule,
         "trials": result.trials,
