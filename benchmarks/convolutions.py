@@ -50,26 +50,13 @@ def tasks(channels: tuple[int, int], batch_size: int) -> dict[str, gdjax.Task]:
     }
 
 
-def train(task: gdjax.Task, arguments: argparse.Namespace) -> float:
-    """Seconds of a sweep, without compiling."""
-    result = gdjax.sweep(
-        task,
-        gdjax.adam,
-        {"learning_rate": gdjax.LogUniform(1e-4, 1e-2)},
-        trials=arguments.trials,
-        steps=arguments.steps,
-        progress=False,
-    )
-    return result.attributes["run_seconds"]
-
-
 def run(arguments: argparse.Namespace) -> list[harness.Row]:
     """Measure every size."""
     rows = []
     for channels, batch_size in SIZES[: 1 if arguments.quick else None]:
         harness.progress(f"channels {channels}, batches of {batch_size}")
         candidates = {
-            n: functools.partial(train, t, arguments)
+            n: functools.partial(harness.train, t, arguments)
             for n, t in tasks(channels, batch_size).items()
         }
         times = harness.interleaved(candidates, arguments.rounds, lambda candidate: candidate())

@@ -20,6 +20,7 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
+import gdjax
 from gdjax.sweep import running
 
 Row = dict[str, Any]
@@ -90,6 +91,24 @@ def ratios(times: Mapping[str, np.ndarray], baseline: str) -> dict[str, Quartile
     0.5
     """
     return {name: quartiles(values / times[baseline]) for name, values in times.items()}
+
+
+def train(task: gdjax.Task, arguments: argparse.Namespace) -> float:
+    """Seconds of a sweep of Adam's learning rates, without compiling.
+
+    Args:
+      task: what is trained.
+      arguments: of the command, with ``trials`` and ``steps``.
+    """
+    result = gdjax.sweep(
+        task,
+        gdjax.adam,
+        {"learning_rate": gdjax.LogUniform(1e-4, 1e-2)},
+        trials=arguments.trials,
+        steps=arguments.steps,
+        progress=False,
+    )
+    return result.attributes["run_seconds"]
 
 
 class Costs(NamedTuple):

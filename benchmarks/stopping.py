@@ -50,7 +50,7 @@ def train(rule: str, key: int, arguments: argparse.Namespace) -> tuple[float, gd
 
 def run(arguments: argparse.Namespace) -> list[harness.Row]:
     """Measure every rule, all of them in each round."""
-    rules = list(RULES)[: 2 if arguments.quick else None]
+    rules = list(dict.fromkeys(["none", *arguments.rules]))[: 2 if arguments.quick else None]
     measured: dict[str, list[tuple[float, gdjax.SweepResult]]] = {rule: [] for rule in rules}
     for key, order in enumerate(harness.turns(rules, arguments.rounds)):
         harness.progress(f"round {key + 1} of {arguments.rounds}")
@@ -80,6 +80,7 @@ def run(arguments: argparse.Namespace) -> list[harness.Row]:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """What only this benchmark takes."""
+    parser.add_argument("--rules", nargs="+", choices=list(RULES), default=list(RULES))
     parser.add_argument("--trials", type=int, default=256, help="default: 256")
     parser.add_argument("--seeds", type=int, default=2, help="at least 2; default: 2")
     parser.add_argument("--steps", type=int, default=1000, help="updates in a run; default: 1000")

@@ -1,9 +1,10 @@
 """What does a sweep pay for batches that the host reads, over data on the device?
 
-Trials of the network of ``gdjax.problems.digits``, wider, are trained by Adam: with all images on
-the device; with a stream of the same number of images, drawn by NumPy; and with one whose batches
-are files of npz in memory, which take far longer to read. ``read_seconds`` is what reading alone
-takes: little work is left to wait for where it is less than training takes, on a core of its own.
+Trials of the network of ``gdjax.problems.digits`` are trained by Adam: with all images on the
+device; with a stream of batches of as many images, drawn by NumPy; and with one whose batches are
+compressed npz files in memory, which take far longer to read. ``read_seconds`` is what reading
+alone takes. It is done while the devices compute, so on a CPU whose cores all train it takes from
+these.
 """
 
 import argparse
@@ -41,7 +42,7 @@ def drawn(data: dict[str, np.ndarray]) -> Iterator[Any]:
 
 
 class Files:
-    """As many batches, each compressed as one file."""
+    """Such batches, each compressed as one file."""
 
     def __init__(self, data: dict[str, np.ndarray]):
         self._files = []
@@ -67,19 +68,6 @@ def streams() -> dict[str, gdjax.Stream]:
     }
 
 
-def train(task: gdjax.Task, arguments: argparse.Namespace) -> float:
-    """Seconds of a sweep, without compiling."""
-    result = gdjax.sweep(
-        task,
-        gdjax.adam,
-        {"learning_rate": gdjax.LogUniform(1e-4, 1e-2)},
-        trials=arguments.trials,
-        steps=arguments.steps,
-        progress=False,
-    )
-    return result.attributes["run_seconds"]
-
-
 def reading(stream: gdjax.Stream, steps: int) -> float:
     """Seconds of reading alone."""
     began = time.perf_counter()
@@ -93,7 +81,7 @@ def run(arguments: argparse.Namespace) -> list[harness.Row]:
     task, found = gdjax.problems.digits(batch_size=BATCH), streams()
     tasks = {name: dataclasses.replace(task, batch=stream) for name, stream in found.items()}
     candidates = {
-        name: functools.partial(train, each, arguments)
+        name: functools.partial(harness.train, each, arguments)
         for name, each in {"on the device": task, **tasks}.items()
     }
     times = harness.interleaved(candidates, arguments.rounds, lambda candidate: candidate())

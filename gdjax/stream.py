@@ -186,7 +186,7 @@ _ARGUMENTS: dict[str, tuple[str, ...]] = {
     "seed": ("seed",),
     "trial": ("trial", "seed"),
 }
-_EMPTY = "the stream gives no batch at all"
+_EMPTY = "the stream gives no batch at all; each time that it is begun it must give all of them"
 
 
 def _from_sequence(source: Any, first: int) -> Iterator[Any]:

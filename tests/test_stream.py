@@ -149,7 +149,7 @@ def test_what_cannot_be_read(batches, message):
 def test_another_first_batch_the_second_time_is_refused():
     count = itertools.count()
     with pytest.raises(InvalidValue, match="gave another first batch when it was read again"):
-        Stream(lambda: [np.float32(next(count))]).first  # noqa: B018
+        _ = Stream(lambda: [np.float32(next(count))]).first
 
 
 def task(batches):

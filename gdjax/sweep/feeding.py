@@ -170,7 +170,7 @@ def longest(step_bytes: int, steps: int) -> int:
     return min(steps, max(1, BLOCK // max(step_bytes, 1)))
 
 
-def check_memory(step_bytes: int, segment: int, devices: list[Device]) -> None:
+def check_blocks(step_bytes: int, segment: int, devices: list[Device]) -> None:
     """Raise where a device cannot hold the blocks of segments that are kept."""
     needed, there = KEPT * segment * step_bytes, memory(devices)
     if needed > there:

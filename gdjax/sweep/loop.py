@@ -148,13 +148,12 @@ class Loop:
                 continue
             made = self.ledger.made[mine]
             steps = self.ledger.steps[-1] - self.ledger.begins[made.min()]
-            used = self.ledger.width[part.trials] if self._narrows else np.zeros(1)
-            program = part.executor.choose(len(mine), int(steps), np.unique(used).tolist())
+            used = distinct(self.ledger.width[part.trials]) if self._narrows else ()
+            program = part.executor.choose(len(mine), int(steps), used)
             together = min(segments, program.segments, self._in_a_call(part))
-            fed = part.executor.kind.plan.feed is not None
-            for job in pack(
-                mine - part.first, made, self._seeds, program.shape, together, apart=fed
-            ):
+            fed = part.executor.kind.plan.feed is not None  # a call gets the batches of a segment
+            local, shape = mine - part.first, program.shape
+            for job in pack(local, made, self._seeds, shape, together, in_step=fed):
                 flight = part.executor.dispatch(job, program)
                 handed = distinct(job.trials[job.real]) + part.first
                 self.ledger.hand_out(handed, program.shape.width, together)

@@ -49,7 +49,7 @@ def pack(
     seeds: int,
     shape: Shape,
     segments: int = 1,
-    apart: bool = False,
+    in_step: bool = False,
 ) -> list[Job]:
     """Jobs that make more segments of each trial, with all its seeds in one job.
 
@@ -59,7 +59,7 @@ def pack(
       seeds: runs of each trial.
       shape: of the program; it holds at least one chunk for each seed.
       segments: how many each is to make.
-      apart: whether all chunks of a job are to be at one segment.
+      in_step: whether all chunks of a job are to be at one segment.
 
     >>> (job,) = pack(np.array([4, 5, 6]), np.array([0, 0, 2]), seeds=1, shape=Shape(2, 1, 2))
     >>> job.trials.tolist(), job.segment.tolist()
@@ -75,7 +75,7 @@ def pack(
     fit = shape.places // seeds
     calls = [
         blocks[first : first + fit]
-        for blocks in (alike if apart else [[block for blocks in alike for block in blocks]])
+        for blocks in (alike if in_step else [[block for blocks in alike for block in blocks]])
         for first in range(0, len(blocks), fit)
     ]
     jobs = []

@@ -1,6 +1,5 @@
 """A sweep from its first segment, or from a checkpoint, to its results."""
 
-import contextlib
 import dataclasses
 import functools
 import hashlib
@@ -81,7 +80,7 @@ def run(
     room = max(1, capacity(largest) // seeds)
     watched = bool(callbacks) or (keeper is not None and keeper.every == 0)
     audience = Audience(callbacks, sweep, ledger, seconds)
-    with sweep.plan.feed or contextlib.nullcontext():
+    with sweep.plan.reading:
         try:
             audience.tell("start")
             sweep.compile()

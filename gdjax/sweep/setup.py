@@ -1,6 +1,5 @@
 """A sweep that is ready to run: programs, rules, tables; and trials of it again."""
 
-import contextlib
 import dataclasses
 import functools
 from collections.abc import Iterator, Sequence
@@ -58,7 +57,7 @@ def segment_steps(
         return min(asked or default, steps)
     size = feeding.step_bytes(task.batch, sum(family.trials for family in drawn), seeds)
     segment = min(asked or feeding.longest(size, default), steps)
-    feeding.check_memory(size, segment, devices)
+    feeding.check_blocks(size, segment, devices)
     return segment
 
 
@@ -90,12 +89,12 @@ class Sweep:
         whole, rest = divmod(options.steps, options.segment)
         lengths = [options.segment] * whole + [rest] * bool(rest)
         copied = population.everywhere(mesh)
-        self.task, steps, feed = task, np.cumsum(lengths), None
+        self.task, steps, feed = task, np.cumsum(lengths), None  # the task as it was given
         if isinstance(task.batch, Stream):
             feed = Feed(task.batch, steps, options.seeds, mesh)
             task = dataclasses.replace(task, batch=task.batch.first)
         task, key = jax.device_put((task, jax.random.key(options.key)), copied)
-        self.data = task
+        self.data = task  # on the devices, of a stream its first batch: what must not change
         if feed is not None:
             task = population.with_batches(task, batches=None if feed.apart else feed.shapes)
         self.plan = Plan(task, key, options.seeds, steps, mesh, feed)
@@ -175,7 +174,7 @@ class Sweep:
             for trial in trials.tolist()
         }
         params: dict[int, Any] = {}
-        with self.plan.feed or contextlib.nullcontext():
+        with self.plan.reading:
             for part in self.parts(ledger):
                 mine = [paths[trial] for trial in trials[part.holds(trials)].tolist()]
                 for segment in range(max(map(len, mine), default=0)):

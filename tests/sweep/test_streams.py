@@ -138,7 +138,7 @@ def test_it_is_read_once_and_ahead():
             yield numbered(number)
 
     stream = Stream(batches)
-    stream.first  # noqa: B018  # begins it twice
+    _ = stream.first  # begins it twice
     mesh = population.make_mesh((jax.devices()[0],))
     feed = feeding.Feed(stream, np.array([2, 4, 6]), 1, mesh)
     assert feed.shared(0)["number"].tolist() == [[0, 1]]
@@ -210,7 +210,7 @@ def test_nothing_is_read_after_the_end():
             yield {"x": np.ones(2)}
 
     stream = Stream(batches, per="trial")
-    stream.first  # noqa: B018  # begins it twice
+    _ = stream.first  # begins it twice
     feed = feeding.Feed(stream, np.array([2, 4]), 1, population.make_mesh((jax.devices()[0],)))
     (job,) = pack(np.arange(4), np.zeros(4, int), 1, Shape(1, 1, 4))
     with pytest.raises(InvalidType, match="the disk is gone"), feed:
