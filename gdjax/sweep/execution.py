@@ -234,7 +234,7 @@ class Executor:
             for flight in [f for f in self._aloft if np.isin(f.job.trials, job.trials).any()]:
                 self._land(flight)
             individuals = jax.tree.map(lambda x: x[job.trials], self._individuals)
-            weights = self.store.take(job.trials, job.seed[:, None])
+            weights = self.store.take(job.trials, job.seed[:, None], job.busy[:, None])
             spread = population.over_chunks(self._plan.mesh)
             individuals, weights = jax.device_put((individuals, weights), spread)
         begins = np.append(0, self._plan.steps)[job.segment]

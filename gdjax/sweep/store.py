@@ -28,12 +28,16 @@ class Store:
         for kept, leaf in zip(self.leaves, _leaves(weights), strict=True):
             kept[self._row[trials], seed] = to_host(leaf)
 
-    def take(self, trials: np.ndarray, seed: np.ndarray) -> Any:
-        """Runs by trial and seed, of any one shape; anything for trials that have no row."""
-        rows = np.maximum(self._row[trials], 0)
-        if self.leaves and not len(self.leaves[0]):
-            self._grow(1)
-        found = [leaf[rows, seed] for leaf in self.leaves]
+    def take(self, trials: np.ndarray, seed: np.ndarray, wanted: Any = True) -> Any:
+        """Runs by trial and seed, of any one shape; anything for those that have no row.
+
+        Zeros are no work: the memory of runs that are not ``wanted`` is not even touched.
+        """
+        row, seed = self._row[trials], np.broadcast_to(seed, trials.shape)
+        held = (row >= 0) & wanted
+        found = [np.zeros((*trials.shape, *leaf.shape[2:]), leaf.dtype) for leaf in self.leaves]
+        for leaf, kept in zip(found, self.leaves, strict=True):
+            leaf[held] = kept[row[held], seed[held]]
         return jax.tree.unflatten(
             jax.tree.structure(self._like), map(_as_like, found, _leaves(self._like))
         )

@@ -71,8 +71,19 @@ def test_trials_without_a_row_take_anything_of_the_right_kind():
     store = Store({"x": SCALAR}, trials=3, seeds=2)
     found = store.take(np.array([[0, 1], [2, 2]]), np.array([[0], [1]]))["x"]
     assert (found.shape, found.dtype) == ((2, 2), np.float32)
-    put(store, [0, 1, 2])  # the row that was made for them is free
+    put(store, [0, 1, 2])
     assert taken(store, [0, 1, 2]) == [0, 1, 2]
+
+
+def test_only_what_is_wanted_is_taken():
+    store = Store({"x": SCALAR}, trials=4, seeds=1)
+    put(store, [2, 3])
+    found = store.take(
+        np.array([[2, 3], [3, 2], [1, 3]]),
+        np.zeros((3, 1), int),
+        np.array([[True], [False], [True]]),
+    )
+    assert found["x"].tolist() == [[2, 3], [0, 0], [0, 3]]
 
 
 LEAVES = {
