@@ -86,6 +86,18 @@ class Task:
             if callable(function) and jax.tree_util.all_leaves([function]):
                 object.__setattr__(self, name, Bound(function))
 
+    def check_parts(self) -> None:
+        """Raise where a part is not even of the right kind; none is called or searched."""
+        for name in ("init", "loss", "batch", "evaluate", "value_and_grad"):
+            optional = name == "evaluate" and self.evaluate is None
+            if not callable(getattr(self, name)) and not optional:
+                value = shown(getattr(self, name))
+                raise InvalidType(f"Task.{name} must be a function, got {value}")
+        if not isinstance(self.mode, str) or self.mode not in ("min", "max"):
+            raise InvalidValue(f"Task.mode must be 'min' or 'max', got {shown(self.mode)}")
+        if not isinstance(self.objective, str):
+            raise InvalidType(f"Task.objective must be a name, got {shown(self.objective)}")
+
     def check(self) -> set[str]:
         """Raise where a function is missing or returns what it must not, before any long work.
 
@@ -99,15 +111,7 @@ class Task:
           InvalidValue: a loss that is not a scalar, data with NaN, an objective that is not
             measured, a name that is used twice.
         """
-        for name in ("init", "loss", "batch", "evaluate", "value_and_grad"):
-            optional = name == "evaluate" and self.evaluate is None
-            if not callable(getattr(self, name)) and not optional:
-                value = shown(getattr(self, name))
-                raise InvalidType(f"Task.{name} must be a function, got {value}")
-        if not isinstance(self.mode, str) or self.mode not in ("min", "max"):
-            raise InvalidValue(f"Task.mode must be 'min' or 'max', got {shown(self.mode)}")
-        if not isinstance(self.objective, str):
-            raise InvalidType(f"Task.objective must be a name, got {shown(self.objective)}")
+        self.check_parts()
         if isinstance(self.batch, Stream):
             first = self.batch.first
             _check_data("the first batch", jax.tree.map(lambda x: x[0, 0], first.batches))

@@ -186,6 +186,7 @@ def prepare(
     key = _whole("key", key, low=0, high=2**32)
     if not isinstance(task, Task):
         raise InvalidType(f"task must be a gdjax.Task, got {shown(task)}")
+    task.check_parts()
     rules, told = gather(stopping, task.mode), listeners(callbacks, progress)
     space = space if isinstance(space, Space) else Space(space)
     with telling("an optimizer cannot be made"):

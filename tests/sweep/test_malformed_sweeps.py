@@ -89,6 +89,13 @@ def test_what_was_found(changes, words):
     assert re.search(words, str(begin(whole({}) | changes)))
 
 
+def test_a_part_that_holds_itself_is_not_searched():
+    """JAX would do so until the memory is full."""
+    endless = []
+    endless.append(endless)
+    assert str(begin(whole({"batch": endless}))).startswith("Task.batch must be a function, got [[")
+
+
 def test_what_shows_only_in_the_gradient_or_in_the_optimizer():
     without_gradient = whole({"loss": malformed_sweeps._loops})
     message = "family 'sgd' cannot be trained: ValueError: Reverse-mode differentiation does not"
