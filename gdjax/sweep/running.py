@@ -33,6 +33,7 @@ from gdjax.sweep.width import capacity
 
 LONG = 30.0  # seconds, after which advice on speed is worth a warning
 _WIDTH_OF = "width of "
+_NO_BITS = "--xla_force_host_platform_device_count", "--xla_dump"  # flags that decide none
 _version = functools.cache(importlib.metadata.version)  # reads files
 
 
@@ -197,6 +198,7 @@ def identity(sweep: Sweep, rules: Rules) -> dict[str, str]:
     facts = environment(sweep.devices)
     same = {name: facts[name] for name in ("gdjax", "jax", "optax")}
     same["jaxlib"] = _version("jaxlib")
+    same["XLA_FLAGS"] = _flags(os.environ.get("XLA_FLAGS", ""))
     same["device"] = sweep.devices[0].device_kind
     same |= {
         name: str(getattr(sweep.options, name)) for name in ("steps", "segment", "seeds", "key")
@@ -223,6 +225,15 @@ def environment(devices: Sequence[Device] | None = None) -> dict[str, str]:
         "python": platform.python_version(),
         "device": f"{len(devices)} x {devices[0].platform} ({devices[0].device_kind})",
     }
+
+
+def _flags(flags: str) -> str:
+    """Those by which programs of the same code may differ.
+
+    >>> _flags("--xla_dump_to=here --xla_cpu_enable_fast_math=true")
+    '--xla_cpu_enable_fast_math=true'
+    """
+    return " ".join(flag for flag in flags.split() if not flag.startswith(_NO_BITS)) or "none"
 
 
 def _integers(drawn: list[Family]) -> set[str]:

@@ -126,6 +126,13 @@ def test_another_sweep_is_refused(stopped, message):
     assert {path: path.read_bytes() for path in checkpoints(stopped)} == before
 
 
+def test_other_flags_of_the_compiler_are_refused(stopped, monkeypatch):
+    monkeypatch.setenv("XLA_FLAGS", "--xla_dump_to=x --xla_cpu_enable_fast_math=true")
+    message = "cannot go on exactly: XLA_FLAGS was .*, is --xla_cpu_enable_fast_math=true$"
+    with pytest.raises(InvalidValue, match=message):
+        killed.train(stopped, "halving")
+
+
 def test_other_data_are_refused_also_when_all_is_done(tmp_path, monkeypatch):
     options = {"optimizer": gdjax.sgd}
     with monkeypatch.context() as patch:
