@@ -178,7 +178,20 @@ class Task:
 
 
 def _call(function: str, task: Task, *args: Any) -> Any:
-    return getattr(task, function)(*args)
+    returned = getattr(task, function)(*args)
+    if _holds_itself(returned, ()):  # JAX would search it until the memory is full
+        name = function.removesuffix("_and_metrics")
+        raise InvalidType(f"Task.{name} must return arrays; a container in it holds itself")
+    return returned
+
+
+def _holds_itself(tree: Any, above: tuple[Any, ...]) -> bool:
+    """Whether a container is among those that it stands in."""
+    if not isinstance(tree, list | tuple | dict):
+        return False
+    inside = tree.values() if isinstance(tree, dict) else tree
+    above = (*above, tree)
+    return any(any(x is y for y in above) or _holds_itself(x, above) for x in inside)
 
 
 _call_jitted = jax.jit(_call, static_argnames="function")

@@ -7,6 +7,7 @@ import os
 import re
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -89,11 +90,15 @@ def test_what_was_found(changes, words):
     assert re.search(words, str(begin(whole({}) | changes)))
 
 
-def test_a_part_that_holds_itself_is_not_searched():
+@pytest.mark.parametrize("part", ["init", "loss", "batch", "evaluate"])
+def test_what_holds_itself_is_not_searched(part):
     """JAX would do so until the memory is full."""
-    endless = []
-    endless.append(endless)
-    assert str(begin(whole({"batch": endless}))).startswith("Task.batch must be a function, got [[")
+    endless = [{}]
+    endless[0]["again"] = endless
+    words = str(begin(whole({part: endless})))
+    assert words.startswith(f"Task.{part} must be a function, got [{{'again': [")
+    words = str(begin(whole({part: lambda *args: (jnp.ones(3), endless)})))
+    assert words == f"Task.{part} must return arrays; a container in it holds itself"
 
 
 def test_what_shows_only_in_the_gradient_or_in_the_optimizer():
