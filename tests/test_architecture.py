@@ -65,6 +65,7 @@ LAYERS = (
     "sweep.specs",
     "sweep.rules",
     "sweep.packing",
+    "sweep.products",
     "sweep.population",
     "sweep.task_numbers",
     "sweep.families",

@@ -140,7 +140,7 @@ class Program:
     @functools.cached_property
     def compiled(self) -> jax.stages.Compiled:
         """What is called."""
-        on_cpu = self.kind.plan.mesh.devices.flat[0].platform == "cpu"
+        on_cpu = population.on_cpu(self.kind.plan.mesh)
         return self.lowered.compile(CPU_OPTIONS if on_cpu else None)
 
     @functools.cached_property

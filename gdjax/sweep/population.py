@@ -8,6 +8,7 @@ at another, which is why a run's numbers depend on the width of its chunk alone.
 
 import dataclasses
 import functools
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
@@ -16,6 +17,7 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from gdjax import inspection, training
 from gdjax.stream import Block
+from gdjax.sweep.products import arranged
 from gdjax.task import Task
 from gdjax.training import Run
 from gdjax.transformation import GradientTransformation
@@ -71,6 +73,11 @@ def over_chunks(mesh: Mesh) -> NamedSharding:
     return NamedSharding(mesh, PartitionSpec("chunk"))
 
 
+def on_cpu(mesh: Mesh) -> bool:
+    """Whether the devices are a CPU's."""
+    return mesh.devices.flat[0].platform == "cpu"
+
+
 def everywhere(mesh: Mesh) -> NamedSharding:
     """A copy on each device."""
     return NamedSharding(mesh, PartitionSpec())
@@ -100,6 +107,7 @@ def advance(
       mesh: of the devices.
     """
     spread, copied = PartitionSpec("chunk"), PartitionSpec()
+    arrange = arranged if on_cpu(mesh) else lambda function: function
     each_step, evaluation = jax.tree.map(lambda x: x[0, 0], individuals).of(task).measured()
 
     def on_one_device(
@@ -115,7 +123,7 @@ def advance(
 
         def one(i: jax.Array, carry: tuple[Weights, Segments]) -> tuple[Weights, Segments]:
             chunk, mine, weights = _at(i, (chunks, individuals, carry[0]))
-            done = _advance_chunk(task, key, chunk, mine, weights, blank, width)
+            done = _advance_chunk(task, key, chunk, mine, weights, blank, width, arrange)
             return _put(i, carry, done)
 
         # Those that have something to do come first; the others cost nothing.
@@ -149,6 +157,7 @@ def _advance_chunk(
     weights: Weights,
     unmeasured: Segments,  # without the axis of chunks
     width: int,
+    arrange: Callable[[Callable[..., Any]], Callable[..., Any]],
 ) -> tuple[Weights, Segments]:
     run_key = training.run_key(jax.random.fold_in(key, chunk.seed))
     if isinstance(task.batch, Block):
@@ -159,7 +168,7 @@ def _advance_chunk(
         run, measured = training.one_step(own, individual.optimizer, Run(*weights, run_key, step))
         return Weights(run.params, run.state), measured
 
-    step_all = jax.vmap(one_step, in_axes=(0, 0, None), axis_size=width)
+    step_all = arrange(jax.vmap(one_step, in_axes=(0, 0, None), axis_size=width))
     measure_all = jax.vmap(functools.partial(_measure, task), axis_size=width)
 
     def one_segment(
