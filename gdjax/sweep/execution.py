@@ -68,9 +68,8 @@ class Kind:
     def run(self) -> Weights:
         """One run."""
         one = jax.tree.map(lambda x: _shape(x, (1, *x.shape)), self.individual)
-        begin = functools.partial(population.begin, width=1)
-        with self.telling():
-            weights = jax.eval_shape(begin, self.plan.task, self.plan.key, 0, one)
+        with self.telling():  # jitted, it remembers what it traced
+            weights = population.begin.eval_shape(self.plan.task, self.plan.key, 0, one, width=1)
         return jax.tree.map(lambda x: _shape(x, x.shape[1:]), weights)
 
     @functools.cached_property

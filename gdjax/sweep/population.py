@@ -138,6 +138,7 @@ def advance(
     )(task, key, chunks, individuals, weights)
 
 
+@functools.partial(jax.jit, static_argnames="width")
 def begin(task: Task, key: jax.Array, seed: Any, individuals: Individual, width: int) -> Weights:
     """Runs of one seed before their first step, leaves ``[run, ...]``; parameters drawn once."""
     seed_key = jax.random.fold_in(key, seed)
