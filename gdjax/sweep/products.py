@@ -8,6 +8,7 @@ other one, or what comes out, for each of them; so a small one is copied for eac
 
 import collections
 import functools
+import itertools
 import math
 from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
@@ -28,9 +29,12 @@ def arranged(function: Callable[..., Any]) -> Callable[..., Any]:
     """The same function, with products of matrices in the form that suits a CPU.
 
     >>> import jax.numpy as jnp
-    >>> x, slope = jnp.ones((3, 5, 4)), jnp.ones((3, 5, 2))
-    >>> of_weights = jax.vmap(lambda x, slope: x.T @ slope)
-    >>> [of("transpose") for of in map(str(jax.make_jaxpr(arranged(of_weights))(x, slope)).count)]
+    >>> x, slopes = jnp.ones((3, 5, 4)), jnp.ones((3, 5, 2))  # of three trials
+    >>> product = lambda x, slopes: jnp.einsum("tbi,tbo->tio", x, slopes)
+    >>> for function in product, arranged(product):
+    ...     print("transpose" in str(jax.make_jaxpr(function)(x, slopes)))
+    False
+    True
     """
 
     @functools.wraps(function)
@@ -146,10 +150,13 @@ def _product(ranks: list[int], numbers: Any) -> _Product:
 
 
 def _order(out: list[int], readers: list[JaxprEqn | None]) -> list[int]:
-    """How those that read a result want its axes, if they agree."""
-    transposed = [reader is not None and reader.primitive is transpose_p for reader in readers]
-    wanted = {reader.params["permutation"] for reader in readers} if all(transposed) else set()
-    return [out[axis] for axis in wanted.pop()] if len(wanted) == 1 else out
+    """How those that read a result want its axes, if all of them transpose it alike."""
+    wanted = {
+        reader.params["permutation"] if reader and reader.primitive is transpose_p else None
+        for reader in readers
+    }
+    order = wanted.pop() if len(wanted) == 1 else None
+    return out if order is None else [out[axis] for axis in order]
 
 
 def _better(given: _Product, sizes: dict[int, int], read: list[int]) -> _Product:
@@ -168,7 +175,7 @@ def _better(given: _Product, sizes: dict[int, int], read: list[int]) -> _Product
 def _spread(product: _Product, sizes: dict[int, int]) -> _Product:
     """With the right factor copied for all that the left one has before the summed axis."""
     own = product.free(product.left)
-    leading = product.left[: product.left.index(product.summed[0])] if product.summed else []
+    leading = list(itertools.takewhile(own.__contains__, product.left))
     small = math.prod(sizes[axis] for axis in product.right) <= LARGEST
     if product.batch or leading in ([], own) or not product.free(product.right) or not small:
         return product
