@@ -1,15 +1,17 @@
 """How many trials a second does a sweep train?
 
-Several learning rates of Adam train a multi-layer perceptron on synthetic data, in four ways
+Several learning rates of Adam train a multi-layer perceptron on synthetic data, in several ways
 that do the same work and whose losses are compared:
 
 - ``sequential``: a hand-written Optax run, compiled once, called for one trial after another;
 - ``vmap``: the same run under ``jax.vmap`` over the learning rates, one program for all;
 - ``vmap, own batches``: the same again, but each trial draws its batches for itself, though all
   draw the same (not with ``--quick``);
+- ``vmap, all devices``: the layout of ``gdjax.sweep``, written by hand: on each device chunks of
+  its default width, one after another (not with ``--quick``);
 - ``gdjax``: ``gdjax.sweep`` at its default width, and at the widths asked for, laid over all
-  devices; the others use one, inside of which XLA divides what it can. ``measured`` is the width
-  that it finds by trying (not with ``--quick``). Its seconds are those
+  devices; but for the one named so the others use one, inside of which XLA divides what it can.
+  ``measured`` is the width that it finds by trying (not with ``--quick``). Its seconds are those
   that it reports as run time; what an already compiled call costs beside them stands in
   ``seconds_beside_run``.
 
@@ -19,6 +21,7 @@ Compilation is measured apart, from empty caches.
 import argparse
 import functools
 import itertools
+import json
 import os
 import time
 from collections.abc import Callable
@@ -28,6 +31,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
+from jax.sharding import Mesh, PartitionSpec
 
 import gdjax
 from benchmarks import harness
@@ -140,8 +144,10 @@ def train(learning_rate: Any, key: jax.Array, data: Any, problem: Problem) -> ja
     return jax.lax.scan(one_step, carry, jnp.arange(problem.steps))[1]
 
 
-def by_hand(problem: Problem, data: Any, rates: np.ndarray, quick: bool) -> dict[str, Candidate]:
-    """The ways without gdjax."""
+def by_hand(
+    problem: Problem, data: Any, rates: np.ndarray, width: int | None
+) -> dict[str, Candidate]:
+    """The ways without gdjax; with the width of its chunks, all of them."""
     run = functools.partial(train, problem=problem)
     key = jax.random.fold_in(jax.random.key(0), 0)
     keys = jnp.stack([key] * len(rates))
@@ -159,14 +165,30 @@ def by_hand(problem: Problem, data: Any, rates: np.ndarray, quick: bool) -> dict
         "sequential": candidate(run, rates[0], key, data),
         "vmap": candidate(jax.vmap(run, in_axes=(0, None, None)), rates, key, data),
     }
-    if not quick:
+    if width is not None:
         own = jax.vmap(run, in_axes=(0, 0, None))
         candidates["vmap, own batches"] = candidate(own, rates, keys, data)
+        chunks = over_devices(run, width)
+        candidates["vmap, all devices"] = candidate(chunks, rates, key, data)
     return candidates
 
 
-def by_gdjax(problem: Problem, data: Any, rates: np.ndarray, width: Any) -> Candidate:
-    """``gdjax.sweep``; its compilation is that of a first call."""
+def over_devices(run: Callable[..., jax.Array], width: int) -> Callable[..., jax.Array]:
+    """Trials on all devices, as many side by side as a chunk has."""
+
+    def on_one_device(rates: jax.Array, key: jax.Array, data: Any) -> jax.Array:
+        return jax.lax.map(lambda rate: run(rate, key, data), rates, batch_size=width)
+
+    spread, copied = PartitionSpec("device"), PartitionSpec()
+    mesh = Mesh(jax.devices(), ("device",))
+    specs = (spread, copied, copied)
+    return jax.shard_map(
+        on_one_device, mesh=mesh, in_specs=specs, out_specs=spread, check_vma=False
+    )
+
+
+def by_gdjax(problem: Problem, data: Any, rates: np.ndarray, width: Any) -> tuple[Candidate, int]:
+    """``gdjax.sweep``, and its width; its compilation is that of a first call."""
     task = gdjax.Task(
         init=Bound(init, structure={"sizes": problem.sizes}),
         loss=loss,
@@ -184,7 +206,9 @@ def by_gdjax(problem: Problem, data: Any, rates: np.ndarray, width: Any) -> Cand
         return result.attributes["run_seconds"], result.traces["loss"][:, 0]
 
     jax.clear_caches()
-    return Candidate(train_all, sweep().attributes["compile_seconds"])
+    first = sweep().attributes
+    (chosen,) = json.loads(first["widths"])
+    return Candidate(train_all, first["compile_seconds"]), chosen
 
 
 def check_losses(losses: dict[str, np.ndarray]) -> float:
@@ -216,12 +240,13 @@ def rows(problem: Problem, arguments: argparse.Namespace) -> list[harness.Row]:
     """Train all trials of one problem in every way."""
     data = make_data(problem.sizes[0], problem.sizes[-1])
     rates = np.geomspace(*LEARNING_RATES, arguments.trials).astype(np.float32)
-    candidates = by_hand(problem, data, rates, arguments.quick)
-    candidates["gdjax"] = by_gdjax(problem, data, rates, None)
+    ours, chosen = by_gdjax(problem, data, rates, None)
+    candidates = by_hand(problem, data, rates, None if arguments.quick else chosen)
+    candidates["gdjax"] = ours
     if not arguments.quick:
-        candidates["gdjax, measured"] = by_gdjax(problem, data, rates, "measured")
+        candidates["gdjax, measured"], _ = by_gdjax(problem, data, rates, "measured")
     for width in arguments.widths:
-        candidates[f"gdjax, width {width}"] = by_gdjax(problem, data, rates, width)
+        candidates[f"gdjax, width {width}"], _ = by_gdjax(problem, data, rates, width)
     times = harness.interleaved(candidates, arguments.rounds, measure=lambda run: run())
     difference = check_losses({name: c.losses for name, c in candidates.items()})
     over_sequential = harness.ratios(times, "sequential")
