@@ -51,7 +51,8 @@ def _one_at_a_time(decompose: Callable[[jax.Array], Any]) -> Callable[[jax.Array
     return decomposition
 
 
-_eigh = _one_at_a_time(lambda x: tuple(jnp.linalg.eigh(x)))
+eigh = _one_at_a_time(lambda x: tuple(jnp.linalg.eigh(x)))
+"""Eigenvalues of Hermitian matrices, in ascending order, and eigenvectors as columns."""
 _qr = _one_at_a_time(lambda x: tuple(jnp.linalg.qr(x)))
 _singular_values = _one_at_a_time(functools.partial(jnp.linalg.svd, compute_uv=False))
 
@@ -78,7 +79,7 @@ def ridged_power(matrix: jax.Array, exponent: Any, ridge: Any) -> jax.Array:
 
 def _ridged_power(matrix: jax.Array, exponent: Any, ridge: Any) -> tuple:
     """The power, the eigenvalues with the ridge, and the eigenvectors."""
-    values, vectors = _eigh(matrix)
+    values, vectors = eigh(matrix)
     values = jnp.maximum(values, 0) + ridge * _mean_eigenvalue(matrix)[..., 0]
     powers = _power(values, _per_value(exponent))
     return matmul(vectors * powers[..., None, :], dagger(vectors)), values, vectors
@@ -148,12 +149,12 @@ def eigenbasis(matrix: jax.Array) -> jax.Array:
     >>> abs(eigenbasis(jnp.diag(jnp.array([1.0, 4.0])))).tolist()
     [[0.0, 1.0], [1.0, 0.0]]
     """
-    return _eigh(matrix)[1][..., ::-1]
+    return eigh(matrix)[1][..., ::-1]
 
 
 @eigenbasis.defjvp
 def _eigenbasis_jvp(primals: tuple, tangents: tuple) -> tuple[jax.Array, jax.Array]:
-    values, vectors = _eigh(primals[0])
+    values, vectors = eigh(primals[0])
     values, vectors = values[..., ::-1], vectors[..., ::-1]
     inside = matmul(dagger(vectors), matmul(tangents[0], vectors))
     gaps = values[..., None, :] - values[..., :, None]

@@ -23,6 +23,7 @@ LAYERS = (
     "subtrees",
     "matrices",
     "decompositions",
+    "curvature",
     "binding",
     "factories",
     "arrangement",

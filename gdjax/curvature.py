@@ -1,0 +1,246 @@
+"""Curvature of a loss, from products of its Hessian with vectors alone.
+
+With ``n`` parameters the Hessian has ``n**2`` numbers, but its product with a vector costs little
+more than two gradients. What :func:`hessian_product` returns is all that the measurements need:
+any symmetric linear function of trees serves, such as a Gauss-Newton product.
+
+All is at least float32, differentiates and vmaps as JAX does, and has static shapes: thousands of
+starts or trials are measured in one program.
+"""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from gdjax import trees
+from gdjax.decompositions import eigh
+from gdjax.errors import InvalidValue
+
+Product = Callable[[Any], Any]
+"""``v -> H v`` on trees like the parameters, for a symmetric ``H``."""
+
+
+class Eigenpair(NamedTuple):
+    """An eigenvalue, its unit eigenvector, and how far they are from being one."""
+
+    value: jax.Array  # float32[] at least
+    residual: jax.Array  # norm of H v - value * v; an eigenvalue is at most so far away
+    vector: Any  # like the parameters
+
+
+class Extremes(NamedTuple):
+    """Both ends of a spectrum."""
+
+    smallest: Eigenpair
+    largest: Eigenpair
+
+
+class Estimate(NamedTuple):
+    """A mean over random draws, and its standard error."""
+
+    value: jax.Array  # float32[] at least
+    error: jax.Array  # the same; NaN for one draw
+
+
+def hessian_product(loss: Callable[[Any], Any], params: Any) -> Product:
+    """``v -> H v`` with the Hessian of ``loss`` at ``params``: the derivative of the gradient.
+
+    The gradient is linearized once; each product costs about as much as another gradient.
+    Parameters in bfloat16 or float16 are widened to float32 before.
+
+    Args:
+      loss: ``loss(params) -> real scalar``, twice differentiable.
+      params: real arrays.
+
+    Raises:
+      InvalidType: complex parameters.
+
+    Reference:
+      Pearlmutter, "Fast exact multiplication by the Hessian", 1994, in the forward-over-reverse
+      form of automatic differentiation.
+
+    >>> product = hessian_product(lambda p: p["x"] ** 2 * p["y"], {"x": 1.0, "y": 3.0})
+    >>> jax.tree.map(float, product({"x": 1.0, "y": 0.0}))  # d2/dx2 = 2 y, d2/dxdy = 2 x
+    {'x': 6.0, 'y': 2.0}
+    """
+    trees.refuse_complex("a Hessian", params)
+    wide = trees.widen(jax.tree.map(jnp.asarray, params))
+    _, product = jax.linearize(jax.grad(loss), wide)
+    return lambda vector: product(trees.widen(jax.tree.map(jnp.asarray, vector)))
+
+
+def along(product: Product, direction: Any) -> jax.Array:
+    """Curvature along a direction: ``v . H v / v . v``; 0 for a direction of no length.
+
+    Along the gradient ``g``, a step of gradient descent with learning rate ``a`` changes a
+    quadratic loss by ``-a |g|**2 (1 - a c / 2)`` with this ``c``: it rises where ``a c > 2``.
+
+    >>> product = hessian_product(lambda p: jnp.sum(jnp.array([1.0, 9.0]) * p**2) / 2, jnp.ones(2))
+    >>> float(along(product, jnp.ones(2)))
+    5.0
+    """
+    direction = trees.widen(direction)
+    return dot(direction, product(direction)) * _inverse(dot(direction, direction))
+
+
+def extreme_eigenvalues(
+    product: Product, params: Any, key: jax.Array, iterations: int = 32
+) -> Extremes:
+    """The smallest and the largest eigenvalue, by Lanczos from a random start.
+
+    ``m`` iterations span a Krylov space, in which the matrix is tridiagonal, ``T``; its extreme
+    eigenvalues ``t`` with eigenvectors ``s`` are the best that this space has. With ``b`` what
+    the last iteration leaves, ``|H v - t v| = b |s[m-1]|``, and an eigenvalue of ``H`` lies within
+    that of ``t``. Each new vector is made orthogonal to all before it, twice; where an invariant
+    space is exhausted, a random vector goes on, so that eigenvalues of multiplicity are no
+    obstacle. With as many iterations as parameters the values are exact, to rounding.
+
+    Args:
+      product: ``v -> H v``.
+      params: a tree like those that ``product`` takes; only shapes matter.
+      key: of the random start.
+      iterations: products to make, and vectors like ``params`` to hold; at least 1, and no more
+        than there are parameters are made. Gaps between eigenvalues at the ends, relative to the
+        width of the spectrum, decide how many are needed: the residual tells.
+
+    Raises:
+      InvalidValue: less than one iteration, or no parameters.
+
+    Reference:
+      Golub and Van Loan, "Matrix Computations", 4th edition, section 10.1 (the recursion), 10.3.5
+      (orthogonalization) and theorem 8.1.15 (the residual as a bound).
+
+    >>> product = hessian_product(lambda p: p[0] * p[1], jnp.zeros(2))  # a saddle
+    >>> found = extreme_eigenvalues(product, jnp.zeros(2), jax.random.key(0))
+    >>> print(f"{found.smallest.value:.4f} {found.largest.value:.4f}")
+    -1.0000 1.0000
+    """
+    size = sum(jnp.size(x) for x in jax.tree.leaves(params))
+    if iterations < 1 or size == 0:
+        raise InvalidValue(
+            f"extreme_eigenvalues needs at least one iteration and one parameter, got {iterations} "
+            f"iterations and {size} parameters"
+        )
+    diagonal, beside, basis = _lanczos(product, params, key, min(iterations, size))
+    inner = jnp.diag(diagonal) + jnp.diag(beside[:-1], 1) + jnp.diag(beside[:-1], -1)
+    values, vectors = eigh(inner)
+
+    def pair(i: int) -> Eigenpair:
+        vector = _combine(vectors[:, i], basis)
+        return Eigenpair(values[i], jnp.abs(beside[-1] * vectors[-1, i]), vector)
+
+    return Extremes(pair(0), pair(-1))
+
+
+def trace(product: Product, params: Any, key: jax.Array, samples: int = 16) -> Estimate:
+    """The trace, as the mean of ``v . H v`` over random signs ``v``.
+
+    Args:
+      product: ``v -> H v``.
+      params: a tree like those that ``product`` takes; only shapes matter.
+      key: of the signs.
+      samples: products to make, one after another.
+
+    Raises:
+      InvalidValue: less than one sample.
+
+    Reference:
+      Hutchinson, "A stochastic estimator of the trace of the influence matrix", 1990.
+
+    >>> product = hessian_product(lambda p: jnp.sum(jnp.array([1.0, 9.0]) * p**2) / 2, jnp.ones(2))
+    >>> float(trace(product, jnp.ones(2), jax.random.key(0)).value)  # exact: it is diagonal
+    10.0
+    """
+    if samples < 1:
+        raise InvalidValue(f"trace needs at least one sample, got {samples}")
+
+    def one(key: jax.Array) -> jax.Array:
+        signs = _draw(jax.random.rademacher, params, key)
+        return dot(signs, product(signs))
+
+    drawn = jax.lax.map(one, jax.random.split(key, samples))
+    return Estimate(drawn.mean(), drawn.std(ddof=1) / samples**0.5)
+
+
+def dot(a: Any, b: Any) -> jax.Array:
+    """Scalar product of two trees, in at least float32.
+
+    >>> float(dot({"x": jnp.ones(2), "y": 2.0}, {"x": jnp.ones(2), "y": 3.0}))
+    8.0
+    """
+    products = jax.tree.map(lambda x, y: jnp.vdot(x, y), trees.widen(a), trees.widen(b))
+    return sum(jax.tree.leaves(products), start=jnp.zeros(()))
+
+
+def _draw(sample: Callable[..., jax.Array], like: Any, key: jax.Array) -> Any:
+    """A random tree; drawn at once, for the drawing of each leaf takes long to compile."""
+    leaves, structure = jax.tree.flatten(like)
+    ends = np.cumsum([jnp.size(x) for x in leaves])
+    drawn = jnp.split(sample(key, (ends[-1],), trees.compute_dtype(like)), ends[:-1])
+    shaped = [
+        d.reshape(jnp.shape(x)).astype(trees.wide_dtype(x))
+        for d, x in zip(drawn, leaves, strict=True)
+    ]
+    return jax.tree.unflatten(structure, shaped)
+
+
+def _lanczos(
+    product: Product, like: Any, key: jax.Array, iterations: int
+) -> tuple[jax.Array, jax.Array, Any]:
+    """The tridiagonal matrix and its basis.
+
+    Returns:
+      Its diagonal and what stands beside it, ``[iteration]``, the last of which would stand
+      outside; the basis, leaves ``[iteration, ...]``.
+    """
+
+    def normalized(vector: Any, basis: Any) -> tuple[Any, jax.Array]:
+        for _ in range(2):  # once leaves what rounding left
+            vector = _subtract(vector, _combine(_coefficients(basis, vector), basis))
+        length = trees.global_norm(vector)
+        return jax.tree.map(lambda x: x * _inverse(length), vector), length
+
+    def one(carry: tuple[Any, Any, Any, Any], i: jax.Array) -> tuple[tuple, tuple]:
+        basis, vector, exhausted, scale = carry
+        fresh, _ = normalized(_draw(jax.random.normal, like, jax.random.fold_in(key, i)), basis)
+        vector = trees.select(exhausted, fresh, vector)
+        basis = jax.tree.map(lambda all_, x: all_.at[i].set(x), basis, vector)
+        image = product(vector)
+        diagonal = dot(vector, image)
+        scale = jnp.maximum(scale, trees.global_norm(image))
+        following, length = normalized(image, basis)
+        exhausted = length <= 8 * jnp.finfo(length.dtype).eps * scale  # rounding alone is left
+        return (basis, following, exhausted, scale), (diagonal, jnp.where(exhausted, 0, length))
+
+    blank = jax.tree.map(
+        lambda x: jnp.zeros((iterations, *jnp.shape(x)), trees.wide_dtype(x)), like
+    )
+    carry = (
+        blank,
+        jax.tree.map(lambda b: b[0], blank),
+        True,
+        jnp.zeros((), trees.compute_dtype(like)),
+    )
+    (basis, *_), (diagonal, beside) = jax.lax.scan(one, carry, jnp.arange(iterations))
+    return diagonal, beside, basis
+
+
+def _inverse(x: jax.Array) -> jax.Array:
+    """``1 / x``; 0 for 0, with derivative 0."""
+    return jnp.where(x == 0, 0, 1 / jnp.where(x == 0, 1, x))
+
+
+def _coefficients(basis: Any, vector: Any) -> jax.Array:  # [iteration]
+    products = jax.tree.map(lambda b, x: jnp.tensordot(b, x, x.ndim), basis, vector)
+    return jnp.stack(jax.tree.leaves(products)).sum(0)
+
+
+def _combine(coefficients: jax.Array, basis: Any) -> Any:
+    return jax.tree.map(lambda b: jnp.tensordot(coefficients, b, 1), basis)
+
+
+def _subtract(a: Any, b: Any) -> Any:
+    return jax.tree.map(jnp.subtract, a, b)
