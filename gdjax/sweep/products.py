@@ -166,20 +166,31 @@ def _better(given: _Product, sizes: dict[int, int], read: list[int]) -> _Product
         product = product.exchanged  # as XLA would, to save a transposition
     left, right = product.free(product.left), product.free(product.right)
     matrices = left and right and product.summed
-    small = math.prod(sizes[axis] for axis in (*left, *product.summed)) <= LARGEST
+    small = _numbers(left + product.summed, sizes) <= LARGEST
     if matrices and small and product.left[-1] in left:
         product = product._replace(left=[*product.batch, *left, *product.summed])
     return product
 
 
 def _spread(product: _Product, sizes: dict[int, int]) -> _Product:
-    """With the right factor copied for all that the left one has before the summed axis."""
+    """With a small right factor copied for all that the left one has before the summed axes.
+
+    The copies together are no larger than what is read and written beside them.
+    """
     own = product.free(product.left)
     leading = list(itertools.takewhile(own.__contains__, product.left))
-    small = math.prod(sizes[axis] for axis in product.right) <= LARGEST
-    if product.batch or leading in ([], own) or not product.free(product.right) or not small:
+    if product.batch or leading in ([], own) or not product.free(product.right):
+        return product
+    numbers = functools.partial(_numbers, sizes=sizes)
+    copies, beside = numbers(leading + product.right), numbers(product.left) + numbers(product.out)
+    if numbers(product.right) > LARGEST or copies > beside:
         return product
     return product._replace(right=leading + product.right, batch=leading)
+
+
+def _numbers(axes: list[int], sizes: dict[int, int]) -> int:
+    """How many an array has."""
+    return math.prod(sizes[axis] for axis in axes)
 
 
 def _multiply(

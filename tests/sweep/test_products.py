@@ -99,6 +99,20 @@ def test_factors_that_no_cache_holds_stay_as_they_are(monkeypatch):
     assert forms(arranged(gradients), PARAMS[0], x) != forms(gradients, PARAMS[0], x)
 
 
+@pytest.mark.parametrize(("n", "copied"), [(4, True), (9, False)])
+def test_copies_are_no_larger_than_what_stands_beside_them(n, copied):
+    """A matrix that all share, on the middle axis of ``[trial, example, n, 2]``."""
+    of_one = jax.vmap(lambda matrix, h: jnp.tanh(matrix @ h), (None, 0))
+    function = jax.vmap(of_one, (None, 0))
+    matrix, h = jnp.ones((n, n)), jnp.ones((3, 5, n, 2))
+    sizes = {
+        v.aval.size
+        for e in equations(jax.make_jaxpr(arranged(function))(matrix, h))
+        for v in e.outvars
+    }
+    assert (3 * 5 * n * n in sizes) == copied
+
+
 def slope(x, y):
     return lax.dot_general(x, y, (((1,), (1,)), ((0,), (0,))))
 
