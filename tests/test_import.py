@@ -13,9 +13,10 @@ HEAVY = {
     "xarray",
     "yaml",
 }
+# `jax.extend.core` is JAX's own part for reading programs; `import jax` leaves it out.
 SCRIPT = """
 import json, sys
-import jax, optax, chex
+import jax, jax.extend.core.primitives, optax, chex
 before = set(sys.modules)
 import {module}
 print(json.dumps([sorted(before), sorted(set(sys.modules) - before)]))
