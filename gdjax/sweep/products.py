@@ -132,11 +132,15 @@ def _multiplied(equation: JaxprEqn, readers: list[JaxprEqn | None]) -> JaxprEqn:
     lengths = [*factors[0].shape, *factors[1].shape]
     sizes = dict(zip(given.left + given.right, lengths, strict=True))
     better = _better(given, sizes, _order(given.out, readers))
-    if better in (given, given.exchanged):
+    arrays: Any = [*factors, equation.outvars[0].aval]
+    of_here = all(jax.dtypes.canonicalize_dtype(x.dtype) == x.dtype for x in arrays)
+    if better in (given, given.exchanged) or not of_here:  # float64 in a context of its own
         return equation
     multiply = functools.partial(_multiply, dict(equation.params), given, better, sizes)
     shaped = [jax.ShapeDtypeStruct(x.shape, x.dtype) for x in factors]
-    (call,) = jax.make_jaxpr(jax.jit(multiply))(*shaped).eqns
+    call, *more = jax.make_jaxpr(jax.jit(multiply))(*shaped).eqns
+    if more or call.outvars[0].aval != equation.outvars[0].aval:
+        return equation  # it is of weak type, say, which a call is not
     return call.replace(invars=equation.invars, outvars=equation.outvars)
 
 
@@ -205,7 +209,7 @@ def _multiply(
     factors = [(lhs, given.left), (rhs, given.right)]
     if better.free(better.left)[0] in given.right:
         factors.reverse()
-        if isinstance(options["precision"], tuple):
+        if type(options["precision"]) is tuple:  # one for each factor
             options = options | {"precision": options["precision"][::-1]}
     left, right = (
         _brought(factor, have, want, sizes)

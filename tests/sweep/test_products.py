@@ -11,8 +11,12 @@ from hypothesis import given, settings
 from jax import lax
 from jax.extend.core.primitives import dot_general_p
 
+import gdjax
 from gdjax.sweep import products
 from gdjax.sweep.products import arranged
+from tests.runs import enable_x64
+from tests.sweep.networks import TASK
+from tests.sweep.stopping import Interrupted
 
 
 def equations(program):
@@ -168,6 +172,33 @@ def test_precisions_and_dtypes_go_with_their_factors():
     assert [v.aval.dtype for v in product.invars] == [jnp.float16, jnp.bfloat16]
     assert product.params["precision"] == (other, one)
     assert arranged(function)(x, y).dtype == jnp.float32
+
+
+def test_float64_inside_of_a_function_and_weak_types_stay():
+    def in_float64(x):
+        with enable_x64(True):
+            wide = x.astype(jnp.float64)
+            return slope(wide, wide).astype(jnp.float32)
+
+    x = jnp.ones((2, 3, 4))
+    np.testing.assert_array_equal(jax.jit(arranged(in_float64))(x), jax.jit(in_float64)(x))
+
+    def weak():
+        return slope(*[jnp.full((2, 3, 4), 2.0)] * 2)
+
+    assert jax.make_jaxpr(arranged(weak))().out_avals == jax.make_jaxpr(weak)().out_avals
+
+
+def test_a_sweep_on_a_cpu_uses_it(monkeypatch):
+    def take(lowered, *_):
+        found.append(lowered.as_text())
+        raise Interrupted
+
+    found = []
+    monkeypatch.setattr(jax.stages.Lowered, "compile", take)
+    with pytest.raises(Interrupted):
+        gdjax.sweep(TASK, gdjax.adam, {"learning_rate": [0.1, 0.2]}, steps=2, progress=False)
+    assert found[-1].count("optimization_barrier") == 2  # one for each matrix of weights
 
 
 def test_closed_over_values_of_an_outer_trace():
