@@ -2,8 +2,8 @@
 
 The derivative of ``x @ w`` with respect to ``w`` sums over the leading axis of both factors. Of
 many such products side by side, as trials have them, each takes XLA:CPU up to three times as long
-as the same one with its left factor transposed. Where all trials share a factor, it transposes the
-other one, or what comes out, for each of them; so a small one is copied for each instead.
+as the same one with its left factor transposed. Where all trials share a factor, XLA transposes the
+other factor, or the result, of each trial; so a small shared factor is copied for each instead.
 """
 
 import collections
@@ -167,7 +167,7 @@ def _better(given: _Product, sizes: dict[int, int], read: list[int]) -> _Product
     """The form in which a product is fastest, whose result's axes are read in some order."""
     product = _spread(_spread(given, sizes).exchanged, sizes).exchanged
     if read == product.exchanged.out:
-        product = product.exchanged  # as XLA would, to save a transposition
+        product = product.exchanged  # then the result comes as it is read
     left, right = product.free(product.left), product.free(product.right)
     matrices = left and right and product.summed
     small = _numbers(left + product.summed, sizes) <= LARGEST

@@ -146,7 +146,7 @@ def test_programs_in_programs(name):
     assert set(sums_over_last_axes(function, x, y)) == {True}
 
 
-def test_what_holds_no_product_is_the_same_object():
+def test_what_needs_no_change_is_the_same_object():
     """So JAX finds again what it has lowered, such as the splitting of keys."""
 
     def function(key, x):
