@@ -10,6 +10,7 @@ from gdjax.estimators import evolution_strategies, parameter_shift, spsa
 from gdjax.inspection import hyperparameters, replace
 from gdjax.interop import from_optax_state
 from gdjax.lifting import lift
+from gdjax.monitoring import Monitor
 from gdjax.optimizers import (
     adabelief,
     adadelta,
@@ -222,6 +223,7 @@ __all__ = [
     "InvalidValue",
     "LogUniform",
     "MissingExtra",
+    "Monitor",
     "MuonDimensionNumbers",
     "Snapshot",
     "Space",

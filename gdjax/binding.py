@@ -123,9 +123,8 @@ class Schedule(Bound):
             return function
         if isinstance(function, Bound):
             return cls(function.function, function.leaves, function.structure, function.label)
-        if jax.tree_util.all_leaves([function]):
-            return cls(function)
-        return cls(_call, {"schedule": as_leaves(function, None)})
+        plain = jax.tree_util.all_leaves([function])
+        return cls(function) if plain else cls(_call, {"schedule": as_leaves(function, None)})
 
 
 def bind(function: Callable[..., Any], /, **hyperparameters: Any) -> Bound:
@@ -196,6 +195,12 @@ def check_choice(what: str, value: Any, choices: tuple) -> None:
     if choices and value not in choices:
         names = ", ".join(map(repr, choices))
         raise InvalidValue(f"{what} must be one of {names}, got {value!r}")
+
+
+def as_bound(function: Any) -> Any:
+    """A plain function as a ``Bound``, which is a pytree; all else as it is."""
+    plain = callable(function) and jax.tree_util.all_leaves([function])
+    return Bound(function) if plain else function
 
 
 def is_bound(x: Any) -> bool:

@@ -10,14 +10,18 @@ import jax.numpy as jnp
 import numpy as np
 from jax.core import Tracer
 
-from gdjax.binding import Bound
+from gdjax import monitoring
+from gdjax.binding import as_bound
+from gdjax.composition import identity
 from gdjax.errors import InvalidType, InvalidValue, shown, telling
+from gdjax.monitoring import Monitor
 from gdjax.stream import Stream
+from gdjax.transformation import GradientTransformation
 
 
 @functools.partial(
     jax.tree_util.register_dataclass,
-    data_fields=["init", "loss", "batch", "evaluate", "value_and_grad"],
+    data_fields=["init", "loss", "batch", "evaluate", "value_and_grad", "monitors"],
     meta_fields=["objective", "mode"],
 )
 @dataclasses.dataclass(frozen=True)
@@ -45,6 +49,8 @@ class Task:
         :func:`gdjax.spsa` for a loss without a useful derivative, ``bind(gdjax.spsa,
         sigma=0.01)`` to set its numbers. It gets the loss and ``has_aux=True``; what it returns
         gets the parameters and a PRNG key as keyword ``key``.
+      monitors: what else is measured, at the last update of each segment; see
+        :meth:`with_monitors`.
 
     >>> import gdjax
     >>> task = Task(
@@ -79,12 +85,29 @@ class Task:
     objective: str = "loss"
     mode: Literal["min", "max"] = "min"
     value_and_grad: Callable[..., Any] = jax.value_and_grad
+    monitors: tuple[Monitor, ...] = ()
 
     def __post_init__(self):
         for name in ("init", "loss", "batch", "evaluate", "value_and_grad"):
-            function = getattr(self, name)
-            if callable(function) and jax.tree_util.all_leaves([function]):
-                object.__setattr__(self, name, Bound(function))
+            object.__setattr__(self, name, as_bound(getattr(self, name)))
+
+    def with_monitors(self, *monitors: Monitor) -> "Task":
+        """The same task, watched by these beside those that watch it.
+
+        What they measure stands with the evaluations of :func:`gdjax.train` and
+        :func:`gdjax.sweep`. Training is the same with them and without, but for rounding: it is
+        another program.
+
+        Raises:
+          InvalidType: something that is no monitor.
+        """
+        for monitor in monitors:
+            if not isinstance(monitor, Monitor):
+                raise InvalidType(
+                    f"with_monitors takes gdjax.Monitor objects, got {shown(monitor)}; put * "
+                    "before a list of them"
+                )
+        return dataclasses.replace(self, monitors=(*self.monitors, *monitors))
 
     def check_parts(self) -> None:
         """Raise where a part is not even of the right kind; none is called or searched."""
@@ -98,10 +121,11 @@ class Task:
         if not isinstance(self.objective, str):
             raise InvalidType(f"Task.objective must be a name, got {shown(self.objective)}")
 
-    def check(self) -> set[str]:
+    def check(self, *optimizers: GradientTransformation) -> set[str]:
         """Raise where a function is missing or returns what it must not, before any long work.
 
-        Nothing is compiled; the first batch is made, or read.
+        Nothing is compiled; the first batch is made, or read. Monitors see one update of each of
+        the optimizers, or one that does nothing.
 
         Returns:
           The names of all that is measured.
@@ -115,7 +139,7 @@ class Task:
         if isinstance(self.batch, Stream):
             first = self.batch.first
             _check_data("the first batch", jax.tree.map(lambda x: x[0, 0], first.batches))
-            return dataclasses.replace(self, batch=first).check()
+            return dataclasses.replace(self, batch=first).check(*optimizers)
         _check_data("the task's data", self)
         key, step = jax.random.key(0), jnp.zeros((), jnp.int32)
         batch = self._shapes("batch", key, step)
@@ -140,7 +164,12 @@ class Task:
         _check_scalars("evaluate", evaluation)
         for twice in sorted({"loss", *metrics} & evaluation.keys()):
             raise InvalidValue(f"Task.evaluate and Task.loss both return {twice!r}; rename one")
+        watched = self._watched(params, batch, key, optimizers)
+        _check_scalars("monitors", watched)
         names = {"loss", *metrics, *evaluation}
+        for twice in sorted(names & watched.keys()):
+            raise InvalidValue(f"a monitor and the task both measure {twice!r}; rename one")
+        names |= watched.keys()
         if self.objective not in names:
             raise InvalidValue(
                 f"Task.objective is {shown(self.objective)}, which is not measured; "
@@ -148,14 +177,21 @@ class Task:
             )
         return names
 
-    def measured(self) -> tuple[dict[str, Any], dict[str, Any]]:
-        """Dtypes of what each step measures and of what an evaluation does, by name."""
+    def measured(
+        self, *optimizers: GradientTransformation
+    ) -> tuple[dict[str, Any], dict[str, Any]]:
+        """Dtypes of what each step measures and of what an evaluation does, by name.
+
+        Args:
+          optimizers: whose updates the monitors see; what they measure of any of them is named.
+        """
         if isinstance(self.batch, Stream):
-            return dataclasses.replace(self, batch=self.batch.first).measured()
+            return dataclasses.replace(self, batch=self.batch.first).measured(*optimizers)
         key, step = jax.random.key(0), jnp.zeros((), jnp.int32)
         params, batch = self._shapes("init", key), self._shapes("batch", key, step)
         loss, metrics = self._shapes("loss_and_metrics", params, batch, key)
         evaluation = {} if self.evaluate is None else self._shapes("evaluate", params)
+        evaluation = evaluation | self._watched(params, batch, key, optimizers)
         each_step = {"loss": loss.dtype} | {name: x.dtype for name, x in metrics.items()}
         return each_step, {name: x.dtype for name, x in evaluation.items()}
 
@@ -169,6 +205,23 @@ class Task:
                 f"Task.loss must return a scalar or (scalar, metrics), got {len(value)} values"
             )
         return value
+
+    def watch(
+        self, params: Any, batch: Any, key: jax.Array, optimizer: GradientTransformation
+    ) -> dict[str, Any]:
+        """What the monitors measure before the first update; of use for its names and shapes."""
+        return monitoring.first_look(
+            self.monitors, self.loss_and_metrics, params, batch, key, optimizer
+        )
+
+    def _watched(
+        self, params: Any, batch: Any, key: jax.Array, optimizers: tuple[Any, ...]
+    ) -> dict[str, Any]:
+        measured = {}
+        for optimizer in optimizers or (identity(),):
+            if self.monitors:
+                measured |= self._shapes("watch", params, batch, key, optimizer)
+        return measured
 
     def _shapes(self, function: str, *args: Any) -> Any:
         """What a function of the task returns, traced as a program traces it."""

@@ -4,10 +4,12 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 
-from gdjax import subtrees, trees
+from gdjax import monitoring, subtrees, trees
 from gdjax.errors import InvalidValue
+from gdjax.monitoring import Step, Watched
 from gdjax.task import Task
 from gdjax.transformation import ScheduledState
 from gdjax.transforms.loss_scaling import DynamicLossScaleState
@@ -20,6 +22,7 @@ class Run(NamedTuple):
     state: Any  # the optimizer's
     key: jax.Array  # of the whole run; step t draws from fold_in(key, t)
     step: jax.Array  # int32[]: updates made so far
+    watched: Watched | None = None  # what the task's monitors remember
 
 
 class TrainResult(NamedTuple):
@@ -28,11 +31,21 @@ class TrainResult(NamedTuple):
     params: Any
     state: Any  # the optimizer's
     traces: dict[str, jax.Array]  # "loss" and the loss's metrics, each [step]
-    evaluation: dict[str, jax.Array]  # the task's metrics at the end, scalars
+    evaluations: dict[str, jax.Array]  # the task's metrics and its monitors', [evaluation, ...]
+    evaluation_steps: jax.Array  # int32[evaluation]: updates made at each
+
+    @property
+    def evaluation(self) -> dict[str, jax.Array]:
+        """The last of the evaluations."""
+        return {name: values[-1] for name, values in self.evaluations.items()}
 
 
 def train(
-    task: Task, optimizer: optax.GradientTransformation, steps: int, key: jax.Array | int
+    task: Task,
+    optimizer: optax.GradientTransformation,
+    steps: int,
+    key: jax.Array | int,
+    segment: int | None = None,
 ) -> TrainResult:
     """Train once.
 
@@ -45,10 +58,14 @@ def train(
       optimizer: gdjax's or Optax's.
       steps: number of updates.
       key: a PRNG key, or a seed for one.
+      segment: updates between evaluations; the end alone is evaluated where None. The task's
+        monitors look at the last update of each.
 
     Returns:
-      Final parameters and state, the loss of every step before its update, the evaluation of
-      the final parameters.
+      Final parameters and state, the loss of every step before its update, the evaluations.
+
+    Raises:
+      InvalidValue: a segment of less than one update, or monitors and no update to look at.
 
     >>> import gdjax
     >>> task = Task(
@@ -59,8 +76,20 @@ def train(
     >>> train(task, gdjax.sgd(0.5), steps=3, key=0).traces["loss"]
     Array([0.5    , 0.125  , 0.03125], dtype=float32)
     """
-    run, traces = advance(task, optimizer, start(task, optimizer, as_key(key)), steps)
-    return TrainResult(run.params, run.state, traces, evaluate(task, run.params))
+    if segment is not None and segment < 1:
+        raise InvalidValue(f"segment must be at least one update, got {segment}")
+    segment = steps if segment is None else min(segment, steps)
+    whole, rest = divmod(steps, max(segment, 1))
+    run = start(task, optimizer, as_key(key))
+    run, told = _segments(task, optimizer, run, max(whole, 1), segment)
+    if rest:
+        run, more = _segments(task, optimizer, run, 1, rest)
+        told = jax.tree.map(lambda x, y: jnp.concatenate([x, y]), told, more)
+    evaluated_at = np.append(np.arange(segment, steps, max(segment, 1)), steps)
+    traces, evaluations = told
+    return TrainResult(
+        run.params, run.state, traces, evaluations, jnp.asarray(evaluated_at, jnp.int32)
+    )
 
 
 def as_key(key: jax.Array | int) -> jax.Array:
@@ -73,7 +102,8 @@ def as_key(key: jax.Array | int) -> jax.Array:
 def start(task: Task, optimizer: optax.GradientTransformation, key: jax.Array) -> Run:
     """A run before its first step."""
     params = task.init(jax.random.split(key)[0])
-    return Run(params, optimizer.init(params), run_key(key), jnp.zeros((), jnp.int32))
+    state, step = optimizer.init(params), jnp.zeros((), jnp.int32)
+    return Run(params, state, run_key(key), step, monitoring.begin(task.monitors, params))
 
 
 def run_key(key: jax.Array) -> jax.Array:
@@ -88,10 +118,53 @@ def advance(
     return jax.lax.scan(lambda run, _: one_step(task, optimizer, run), run, length=steps)
 
 
+def one_segment(
+    task: Task, optimizer: optax.GradientTransformation, run: Run, steps: int
+) -> tuple[Run, tuple[dict[str, jax.Array], dict[str, jax.Array]]]:
+    """``steps`` more updates; the loss and metrics of each, ``[step]``, and the evaluation."""
+    if not task.monitors:
+        run, traces = advance(task, optimizer, run, steps)
+        return run, (traces, evaluate(task, run.params))
+    if steps < 1:
+        raise InvalidValue("a task with monitors needs an update for them to look at, got none")
+    run, traces = advance(task, optimizer, run, steps - 1)
+    run, last, measured = watched_step(task, optimizer, run)
+    traces = jax.tree.map(lambda x, y: jnp.append(x, y), traces, last)
+    return run, (traces, evaluate(task, run.params) | measured)
+
+
+def _segments(
+    task: Task, optimizer: optax.GradientTransformation, run: Run, count: int, steps: int
+) -> tuple[Run, tuple[dict[str, jax.Array], dict[str, jax.Array]]]:
+    """Several segments; the loss and metrics of all their updates, ``[step]``, and evaluations."""
+    run, (traces, evaluations) = jax.lax.scan(
+        lambda run, _: one_segment(task, optimizer, run, steps), run, length=count
+    )
+    return run, (jax.tree.map(jnp.ravel, traces), evaluations)
+
+
 def one_step(
     task: Task, optimizer: optax.GradientTransformation, run: Run
 ) -> tuple[Run, dict[str, jax.Array]]:
     """One update, and the loss and metrics before it."""
+    run, traces, _ = _update(task, optimizer, run)
+    return run, traces
+
+
+def watched_step(
+    task: Task, optimizer: optax.GradientTransformation, run: Run
+) -> tuple[Run, dict[str, jax.Array], dict[str, jax.Array]]:
+    """One update, the loss and metrics before it, and what the task's monitors measure."""
+    after, traces, step = _update(task, optimizer, run)
+    watched: Any = after.watched
+    measured, states = monitoring.measure(task.monitors, step, watched.states)
+    return after._replace(watched=watched._replace(states=states)), traces, measured
+
+
+def _update(
+    task: Task, optimizer: optax.GradientTransformation, run: Run
+) -> tuple[Run, dict[str, jax.Array], Any]:
+    """One update, the loss and metrics before it, and the :class:`Step` that monitors see."""
     step_key = jax.random.fold_in(run.key, run.step)
     batch_key, loss_key, gradient_key = jax.random.split(step_key, 3)
     batch = task.batch(batch_key, run.step)
@@ -115,7 +188,32 @@ def one_step(
     update = optax.with_extra_args_support(optimizer).update
     updates, state = update(grad, run.state, run.params, **extra)
     params = optax.apply_updates(run.params, updates)
-    return Run(params, state, run.key, run.step + 1), {"loss": loss, **metrics}
+    after = Run(params, state, run.key, run.step + 1, run.watched)
+    traces = {"loss": loss, **metrics}
+    watched = run.watched
+    if watched is None:
+        return after, traces, None
+    fixed: Any = (task, optimizer, run.params, run.state, watched, batch, loss, unscaled, updates)
+    task, optimizer, params, state, watched, batch, loss, gradient, updates = jax.tree.map(
+        _without_derivative, fixed
+    )
+    step = Step(
+        number=run.step,
+        params=params,
+        batch=batch,
+        loss_fn=lambda params, batch: task.loss_and_metrics(params, batch, loss_key)[0],
+        loss=loss,
+        gradient=gradient,
+        last_gradient=watched.last_gradient,
+        updates=updates,
+        optimizer=optimizer,
+        state=state,
+    )
+    return after._replace(watched=Watched(trees.widen(gradient), watched.states)), traces, step
+
+
+def _without_derivative(x: Any) -> Any:
+    return jax.lax.stop_gradient(x) if jnp.issubdtype(jnp.result_type(x), jnp.inexact) else x
 
 
 def _loss_scale(state: Any) -> jax.Array | None:

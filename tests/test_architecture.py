@@ -34,6 +34,7 @@ LAYERS = (
     "tracing",
     "lifting",
     "stream",
+    "monitoring",
     "task",
     "inspection",
     "curves",

@@ -195,7 +195,7 @@ def prepare(
         drawn = families.draw(makers, space, method, trials, key)
     if isinstance(rules.scheduler, PopulationBasedTraining):
         rules.scheduler.check(space.dimensions)
-    _check_names(space.dimensions, task.check())
+    _check_names(space.dimensions, task.check(*(family.optimizer for family in drawn)))
     for package in ("xarray", "h5netcdf"):
         if directory is not None and importlib.util.find_spec(package) is None:
             raise MissingExtra("sweep(directory=...)", "sweep")

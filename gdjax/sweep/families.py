@@ -66,6 +66,11 @@ class Family(NamedTuple):
         """Number of trials."""
         return len(next(iter(self.settings.values())))
 
+    @property
+    def optimizer(self) -> GradientTransformation:
+        """That of its first trial."""
+        return jax.tree.map(lambda x: x[0], self.individuals.optimizer)
+
 
 def by_name(optimizer: Factory | Mapping[str, Factory]) -> dict[str, Factory]:
     """Factories by family name; a single one goes by its own."""

@@ -9,7 +9,7 @@ import numpy as np
 from gdjax.sweep import lineage
 from gdjax.sweep.packing import Job, distinct
 from gdjax.sweep.population import Segments
-from gdjax.sweep.table import Copies, Population, Spent, Status, Table
+from gdjax.sweep.table import Copies, Population, Spent, Status, Table, mean_of_finite
 from gdjax.task import Task
 
 _KEPT = ("status", "diverged_at", "measured", "width", "scores", "lost")
@@ -24,6 +24,7 @@ class Ledger:
       steps: updates made at each evaluation, ``int[evaluation]``.
       task: says what is measured, and which is better.
       population: of the trials at the start, where they may copy others.
+      measured: dtypes of what is measured at each step and each evaluation; the task's own if None.
     """
 
     def __init__(
@@ -33,12 +34,13 @@ class Ledger:
         steps: np.ndarray,
         task: Task,
         population: Population | None = None,
+        measured: tuple[dict[str, Any], dict[str, Any]] | None = None,
     ):
         runs = (trials, seeds)
         self.steps, self._objective = steps, task.objective
         self._sign = -1 if task.mode == "max" else 1
         self.begins = np.concatenate([[0], steps[:-1]])  # updates made before each segment
-        traces, evaluation = task.measured()
+        traces, evaluation = measured or task.measured()
 
         def blank(kinds: dict[str, Any], length: int) -> dict[str, np.ndarray]:
             return {k: np.full((*runs, length), np.nan, _wide_dtype(v)) for k, v in kinds.items()}
@@ -240,22 +242,6 @@ class Ledger:
             values = np.where(self.status[trials] == Status.DIVERGED, np.nan, values)
             score = self._sign * values.mean(axis=1, dtype=float)
         self.scores[trials, number] = np.where(np.isfinite(score), score, np.inf)
-
-
-def mean_of_finite(values: np.ndarray) -> np.ndarray:
-    """Over the last axis, in float64; NaN where none is: a step that an optimizer skips is none.
-
-    >>> mean_of_finite(np.array([[1.0, np.nan, 3.0], [np.nan, np.inf, np.nan]]))
-    array([ 2., nan])
-    """
-    with np.errstate(invalid="ignore", over="ignore"):
-        total = values.sum(axis=-1, dtype=float)
-    if np.isfinite(total).all():  # as mostly, and three times as fast
-        return total / values.shape[-1]
-    finite = np.isfinite(values)
-    count = finite.sum(axis=-1)
-    total = np.where(finite, values, 0).sum(axis=-1, dtype=float)
-    return np.where(count > 0, total / np.maximum(count, 1), np.nan)
 
 
 def judge(loss: np.ndarray, finite: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -6,9 +6,8 @@ from typing import Any
 import numpy as np
 
 from gdjax.errors import InvalidValue, nearest
-from gdjax.sweep.ledger import mean_of_finite
 from gdjax.sweep.lineage import Lineage, segments_made
-from gdjax.sweep.table import Status
+from gdjax.sweep.table import Status, mean_of_finite
 
 
 @dataclasses.dataclass

@@ -53,6 +53,16 @@ class Weights(NamedTuple):
 
     params: Any
     state: Any  # the optimizer's
+    watched: Any = None  # what the task's monitors remember
+
+    def run(self, key: jax.Array, step: jax.Array) -> Run:
+        """The run that they are of."""
+        return Run(self.params, self.state, key, step, self.watched)
+
+    @classmethod
+    def of(cls, run: Run) -> "Weights":
+        """Those of a run."""
+        return cls(run.params, run.state, run.watched)
 
 
 class Segments(NamedTuple):
@@ -108,7 +118,8 @@ def advance(
     """
     spread, copied = PartitionSpec("chunk"), PartitionSpec()
     arrange = arranged if on_cpu(mesh) else lambda function: function
-    each_step, evaluation = jax.tree.map(lambda x: x[0, 0], individuals).of(task).measured()
+    first = jax.tree.map(lambda x: x[0, 0], individuals)
+    each_step, evaluation = first.of(task).measured(first.optimizer)
 
     def on_one_device(
         task: Task, key: jax.Array, chunks: Chunks, individuals: Any, weights: Weights
@@ -144,8 +155,7 @@ def begin(task: Task, key: jax.Array, seed: Any, individuals: Individual, width:
     seed_key = jax.random.fold_in(key, seed)
 
     def one(individual: Individual) -> Weights:
-        run = training.start(individual.of(task), individual.optimizer, seed_key)
-        return Weights(run.params, run.state)
+        return Weights.of(training.start(individual.of(task), individual.optimizer, seed_key))
 
     return jax.vmap(one, axis_size=width)(individuals)
 
@@ -164,12 +174,15 @@ def _advance_chunk(
     if isinstance(task.batch, Block):
         task = with_batches(task, seed=chunk.seed, first=chunk.step)
 
-    def one_step(individual: Individual, weights: Weights, step: Any) -> tuple:
-        own = individual.of(task)
-        run, measured = training.one_step(own, individual.optimizer, Run(*weights, run_key, step))
-        return Weights(run.params, run.state), measured
+    def over_all(make_step: Callable[..., tuple]) -> Callable[..., tuple]:
+        def one(individual: Individual, weights: Weights, step: Any) -> tuple:
+            run = weights.run(run_key, step)
+            run, *measured = make_step(individual.of(task), individual.optimizer, run)
+            return Weights.of(run), *measured
 
-    step_all = arrange(jax.vmap(one_step, in_axes=(0, 0, None), axis_size=width))
+        return arrange(jax.vmap(one, in_axes=(0, 0, None), axis_size=width))
+
+    step_all, watched_step_all = over_all(training.one_step), over_all(training.watched_step)
     measure_all = jax.vmap(functools.partial(_measure, task), axis_size=width)
 
     def one_segment(
@@ -183,9 +196,14 @@ def _advance_chunk(
             return weights, _put(i, traces, each_step)
 
         blank = jax.tree.map(lambda x: x[0], unmeasured.traces)
-        length = chunk.lengths[number]
-        weights, traces = jax.lax.fori_loop(0, length, body, (weights, blank))
-        done = Segments(traces, *measure_all(individuals, weights))
+        length, seen = chunk.lengths[number], {}
+        unseen = length - 1 if task.monitors else length
+        weights, traces = jax.lax.fori_loop(0, unseen, body, (weights, blank))
+        if task.monitors:
+            weights, each_step, seen = watched_step_all(individuals, weights, first + unseen)
+            traces = _put(unseen, traces, each_step)
+        evaluation, finite = measure_all(individuals, weights)
+        done = Segments(traces, evaluation | seen, finite)
         return weights, first + length, _put(number, measured, done)
 
     weights = jax.lax.cond(
@@ -234,7 +252,7 @@ def _step_flops(structure: Any, leaves: tuple[tuple[tuple[int, ...], Any], ...])
 
 
 def _one_step(task: Task, key: jax.Array, individual: Individual, weights: Weights) -> tuple:
-    run = Run(*weights, key, jnp.zeros((), jnp.int32))
+    run = weights.run(key, jnp.zeros((), jnp.int32))
     return training.one_step(individual.of(task), individual.optimizer, run)
 
 
@@ -244,7 +262,8 @@ def code(task: Task, key: jax.Array, individual: Individual, weights: Weights) -
     def one(task: Task, key: jax.Array, individual: Individual, weights: Weights) -> tuple:
         own, optimizer = individual.of(task), individual.optimizer
         start = training.start(own, optimizer, key)
-        step = training.one_step(own, optimizer, start)
+        make_step = training.watched_step if own.monitors else training.one_step
+        step = make_step(own, optimizer, start)
         return start, step, _measure(task, individual, weights)
 
     return jax.jit(one).lower(task, key, individual, weights).as_text()

@@ -107,8 +107,13 @@ class Sweep:
 
     def check_memory(self, trials: int) -> None:
         """Raise where the measurements of as many trials do not fit into the machine."""
-        measured, _ = self.task.measured()
-        check_memory(trials, self.options.seeds, self.options.steps, len(measured))
+        each_step, _ = self._measures
+        check_memory(trials, self.options.seeds, self.options.steps, len(each_step))
+
+    @functools.cached_property
+    def _measures(self) -> tuple[dict[str, Any], dict[str, Any]]:
+        """Dtypes of what each step measures and of what an evaluation does, by name."""
+        return self.task.measured(*(family.optimizer for family in self.drawn))
 
     @functools.cached_property
     def programs(self) -> list[list[Program]]:
@@ -144,7 +149,7 @@ class Sweep:
             key=self.options.key,
         )
         plan, shown = self.plan, population if copies else None
-        return Ledger(self.trials, plan.seeds, plan.steps, self.task, shown)
+        return Ledger(self.trials, plan.seeds, plan.steps, self.task, shown, self._measures)
 
     def parts(self, ledger: Ledger) -> list[Part]:
         """All families, ready to be advanced; states are kept as long as ``ledger`` wants them."""

@@ -89,3 +89,19 @@ class Stopper(Protocol):
     def stops(self, table: Table) -> tuple[np.ndarray, list[str]]:
         """Trials that go no further, ``int[m]``, and why."""
         ...
+
+
+def mean_of_finite(values: np.ndarray) -> np.ndarray:
+    """Over the last axis, in float64; NaN where none is: a step that an optimizer skips is none.
+
+    >>> mean_of_finite(np.array([[1.0, np.nan, 3.0], [np.nan, np.inf, np.nan]]))
+    array([ 2., nan])
+    """
+    with np.errstate(invalid="ignore", over="ignore"):
+        total = values.sum(axis=-1, dtype=float)
+    if np.isfinite(total).all():  # as mostly, and three times as fast
+        return total / values.shape[-1]
+    finite = np.isfinite(values)
+    count = finite.sum(axis=-1)
+    total = np.where(finite, values, 0).sum(axis=-1, dtype=float)
+    return np.where(count > 0, total / np.maximum(count, 1), np.nan)
