@@ -4,8 +4,8 @@ With ``n`` parameters the Hessian has ``n**2`` numbers, but its product with a v
 more than two gradients. What :func:`hessian_product` returns is all that the measurements need:
 any symmetric linear function of trees serves, such as a Gauss-Newton product.
 
-All is at least float32, differentiates and vmaps as JAX does, and has static shapes: thousands of
-starts or trials are measured in one program.
+All is at least float32 and has static shapes, and all vmaps: thousands of starts or trials are
+measured in one program. Eigenvalues have derivatives in forward mode alone.
 """
 
 from collections.abc import Callable
@@ -87,9 +87,9 @@ def along(product: Product, direction: Any) -> jax.Array:
 
 
 def extreme_eigenvalues(
-    product: Product, params: Any, key: jax.Array, iterations: int = 32
+    product: Product, params: Any, key: jax.Array, iterations: int = 32, start: Any = None
 ) -> Extremes:
-    """The smallest and the largest eigenvalue, by Lanczos from a random start.
+    """The smallest and the largest eigenvalue, by Lanczos.
 
     ``m`` iterations span a Krylov space, in which the matrix is tridiagonal, ``T``; its extreme
     eigenvalues ``t`` with eigenvectors ``s`` are the best that this space has. With ``b`` what
@@ -101,10 +101,12 @@ def extreme_eigenvalues(
     Args:
       product: ``v -> H v``.
       params: a tree like those that ``product`` takes; only shapes matter.
-      key: of the random start.
+      key: of random directions.
       iterations: products to make, and vectors like ``params`` to hold; at least 1, and no more
         than there are parameters are made. Gaps between eigenvalues at the ends, relative to the
         width of the spectrum, decide how many are needed: the residual tells.
+      start: a direction to begin from, such as one that had much of both ends before; random
+        where None, and where it is zero or not finite.
 
     Raises:
       InvalidValue: less than one iteration, or no parameters.
@@ -124,7 +126,8 @@ def extreme_eigenvalues(
             f"extreme_eigenvalues needs at least one iteration and one parameter, got {iterations} "
             f"iterations and {size} parameters"
         )
-    diagonal, beside, basis = _lanczos(product, params, key, min(iterations, size))
+    start = trees.zeros_like(params) if start is None else start
+    diagonal, beside, basis = _lanczos(product, params, key, min(iterations, size), start)
     inner = jnp.diag(diagonal) + jnp.diag(beside[:-1], 1) + jnp.diag(beside[:-1], -1)
     values, vectors = eigh(inner)
 
@@ -158,7 +161,7 @@ def trace(product: Product, params: Any, key: jax.Array, samples: int = 16) -> E
         raise InvalidValue(f"trace needs at least one sample, got {samples}")
 
     def one(key: jax.Array) -> jax.Array:
-        signs = _draw(jax.random.rademacher, params, key)
+        signs = _draw(_signs, params, key)
         return dot(signs, product(signs))
 
     drawn = jax.lax.map(one, jax.random.split(key, samples))
@@ -175,6 +178,16 @@ def dot(a: Any, b: Any) -> jax.Array:
     return sum(jax.tree.leaves(products), start=jnp.zeros(()))
 
 
+def _signs(key: jax.Array, shape: tuple[int, ...], dtype: Any) -> jax.Array:
+    """1 and -1, from a quarter of the random bits that ``jax.random.rademacher`` takes."""
+    return 2 * (jax.random.bits(key, shape, jnp.uint8) & 1).astype(dtype) - 1
+
+
+def random_direction(like: Any, key: jax.Array | None = None) -> Any:
+    """Normal numbers in the shape of a tree, the same each time where there is no key."""
+    return _draw(jax.random.normal, like, jax.random.key(0) if key is None else key)
+
+
 def _draw(sample: Callable[..., jax.Array], like: Any, key: jax.Array) -> Any:
     """A random tree; drawn at once, for the drawing of each leaf takes long to compile."""
     leaves, structure = jax.tree.flatten(like)
@@ -188,7 +201,7 @@ def _draw(sample: Callable[..., jax.Array], like: Any, key: jax.Array) -> Any:
 
 
 def _lanczos(
-    product: Product, like: Any, key: jax.Array, iterations: int
+    product: Product, like: Any, key: jax.Array, iterations: int, start: Any
 ) -> tuple[jax.Array, jax.Array, Any]:
     """The tridiagonal matrix and its basis.
 
@@ -197,35 +210,63 @@ def _lanczos(
       outside; the basis, leaves ``[iteration, ...]``.
     """
 
-    def normalized(vector: Any, basis: Any) -> tuple[Any, jax.Array]:
-        for _ in range(2):  # once leaves what rounding left
-            vector = _subtract(vector, _combine(_coefficients(basis, vector), basis))
-        length = trees.global_norm(vector)
-        return jax.tree.map(lambda x: x * _inverse(length), vector), length
+    def row(basis: Any, i: Any) -> Any:
+        return jax.tree.map(lambda x: jax.lax.dynamic_index_in_dim(x, i, keepdims=False), basis)
 
-    def one(carry: tuple[Any, Any, Any, Any], i: jax.Array) -> tuple[tuple, tuple]:
-        basis, vector, exhausted, scale = carry
-        fresh, _ = normalized(_draw(jax.random.normal, like, jax.random.fold_in(key, i)), basis)
-        vector = trees.select(exhausted, fresh, vector)
-        basis = jax.tree.map(lambda all_, x: all_.at[i].set(x), basis, vector)
+    def orthogonal(vector: Any, basis: Any, count: jax.Array) -> Any:
+        """What of a vector is orthogonal to the first of the basis."""
+
+        def remove(i: jax.Array, vector: Any) -> Any:
+            return _add(vector, -dot(row(basis, i), vector), row(basis, i))
+
+        return jax.lax.fori_loop(0, count, remove, vector)
+
+    def one(carry: tuple[Any, ...], i: jax.Array) -> tuple[tuple, tuple]:
+        basis, vector, last, length, scale = carry
+        basis = jax.tree.map(
+            lambda all_, x: jax.lax.dynamic_update_index_in_dim(all_, x, i, 0), basis, vector
+        )
         image = product(vector)
         diagonal = dot(vector, image)
         scale = jnp.maximum(scale, trees.global_norm(image))
-        following, length = normalized(image, basis)
+        rest = _add(_add(image, -diagonal, vector), -length, last)  # all, but for rounding
+        rest = orthogonal(rest, basis, i + 1)
+        length = trees.global_norm(rest)
         exhausted = length <= 8 * jnp.finfo(length.dtype).eps * scale  # rounding alone is left
-        return (basis, following, exhausted, scale), (diagonal, jnp.where(exhausted, 0, length))
+        fresh = _random_if(exhausted, rest, jax.random.fold_in(key, i))
+        for _ in range(2):  # once leaves what rounding left
+            fresh = orthogonal(fresh, basis, jnp.where(exhausted, i + 1, 0))
+        length = jnp.where(exhausted, 0, length)
+        return (basis, _unit(fresh), vector, length, scale), (diagonal, length)
 
     blank = jax.tree.map(
         lambda x: jnp.zeros((iterations, *jnp.shape(x)), trees.wide_dtype(x)), like
     )
-    carry = (
-        blank,
-        jax.tree.map(lambda b: b[0], blank),
-        True,
-        jnp.zeros((), trees.compute_dtype(like)),
-    )
+    length = trees.global_norm(start)
+    useless = ~((length > 0) & jnp.isfinite(length))
+    first = _random_if(useless, trees.widen(start), key)
+    zero = jnp.zeros((), trees.compute_dtype(like))
+    carry = (blank, _unit(first), row(blank, 0), zero, zero)
     (basis, *_), (diagonal, beside) = jax.lax.scan(one, carry, jnp.arange(iterations))
     return diagonal, beside, basis
+
+
+def _random_if(needed: jax.Array, tree: Any, key: jax.Array) -> Any:
+    """A random direction where it is needed, else ``tree`` itself.
+
+    A loop, for under ``vmap`` a ``cond`` would draw always; and so would a loop whose draw does
+    not depend on its count, which XLA takes out of it.
+    """
+
+    def draw(i: jax.Array, tree: Any) -> Any:
+        return random_direction(tree, jax.random.fold_in(key, i))
+
+    return jax.lax.fori_loop(0, needed.astype(jnp.int32), draw, tree)
+
+
+def _unit(tree: Any) -> Any:
+    inverse = _inverse(trees.global_norm(tree))
+    return jax.tree.map(lambda x: x * inverse, tree)
 
 
 def _inverse(x: jax.Array) -> jax.Array:
@@ -233,14 +274,9 @@ def _inverse(x: jax.Array) -> jax.Array:
     return jnp.where(x == 0, 0, 1 / jnp.where(x == 0, 1, x))
 
 
-def _coefficients(basis: Any, vector: Any) -> jax.Array:  # [iteration]
-    products = jax.tree.map(lambda b, x: jnp.tensordot(b, x, x.ndim), basis, vector)
-    return jnp.stack(jax.tree.leaves(products)).sum(0)
+def _add(tree: Any, factor: jax.Array, other: Any) -> Any:
+    return jax.tree.map(lambda x, y: x + factor * y, tree, other)
 
 
 def _combine(coefficients: jax.Array, basis: Any) -> Any:
     return jax.tree.map(lambda b: jnp.tensordot(coefficients, b, 1), basis)
-
-
-def _subtract(a: Any, b: Any) -> Any:
-    return jax.tree.map(jnp.subtract, a, b)
