@@ -15,7 +15,7 @@ from gdjax.binding import Bound, ChildKey, is_schedule
 from gdjax.errors import InvalidType, InvalidValue, nearest, shown
 from gdjax.ranges import interval_of
 from gdjax.task import Task
-from gdjax.transformation import GradientTransformation, ScheduledState
+from gdjax.transformation import GradientTransformation, ScheduledState, Update
 
 _LINKS = ChildKey("", "links")  # of a chain, whose state is that of its links
 # Of a pair; the last is that of a rule with a schedule.
@@ -116,18 +116,25 @@ def put(task: Task, numbers: Mapping[str, Any]) -> Task:
 
 def check(tree: Any) -> None:
     """Hold every concrete hyperparameter in ``tree`` to its range: what vmap could not check."""
-    for bound in _bounds(tree):
+    for bound in bounds(tree):
         for name, value in bound.leaves.items():
             if interval := interval_of(bound.function, name):
                 binding.check_range(f"{bound.name}: {name}", value, interval)
 
 
-def _bounds(tree: Any) -> Iterator[Bound]:
+def rules(optimizer: Any) -> Iterator[Update]:
+    """Every rule of gdjax in an optimizer whose hyperparameters are numbers, in its order."""
+    for bound in bounds(getattr(optimizer, "update", None)):
+        if isinstance(bound, Update) and not bound.scheduled:
+            yield bound
+
+
+def bounds(tree: Any) -> Iterator[Bound]:
     """Every ``Bound`` in ``tree``, outer ones first."""
     for leaf in jax.tree.leaves(tree, is_leaf=binding.is_bound):
         if binding.is_bound(leaf):
             yield leaf
-            yield from _bounds(leaf.leaves)
+            yield from bounds(leaf.leaves)
 
 
 def _check_kind(optimizer: Any) -> None:
