@@ -1,6 +1,6 @@
 """Functional optimizers for JAX whose hyperparameters are pytree leaves."""
 
-from gdjax import problems, report
+from gdjax import diagnostics, problems, report
 from gdjax.arrangement import MuonDimensionNumbers
 from gdjax.binding import Bound, bind
 from gdjax.composition import chain, identity, named_chain
@@ -277,6 +277,7 @@ __all__ = [
     "cyclical_schedule",
     "dadapt_adamw",
     "descend_and_shrink",
+    "diagnostics",
     "differentially_private_aggregate",
     "dpsgd",
     "dynamic_loss_scale",
