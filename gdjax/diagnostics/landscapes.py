@@ -106,7 +106,7 @@ def loss_slice(
             f"got {len(directions)} directions and offsets of shapes {[x.shape for x in axes]}"
         )
     for direction in directions:
-        _check_alike(params, direction, "a direction")
+        check_alike(params, direction, "a direction")
     params, *directions = (trees.widen(tree) for tree in (params, *directions))
     grid = jnp.stack(jnp.meshgrid(*axes, indexing="ij"), axis=-1)  # [..., direction]
 
@@ -147,7 +147,7 @@ def loss_line(loss: Loss, start: Any, end: Any, points: int = 51, batch_size: in
     """
     if points < 2:
         raise InvalidValue(f"loss_line needs at least 2 points, its ends; got {points}")
-    _check_alike(start, end, "the end")
+    check_alike(start, end, "the end")
     start, end = trees.widen((start, end))
     fractions = jnp.linspace(0, 1, points, dtype=trees.compute_dtype(start))
 
@@ -157,6 +157,18 @@ def loss_line(loss: Loss, start: Any, end: Any, points: int = 51, batch_size: in
     losses = _losses(loss, at, fractions, batch_size)
     straight = (1 - fractions) * losses[0] + fractions * losses[-1]
     return Line(fractions, losses, jnp.max(losses - straight))
+
+
+def check_alike(params: Any, other: Any, what: str) -> None:
+    """Raise InvalidValue where there are no parameters, or where another tree is unlike them."""
+    if not jax.tree.leaves(params):
+        raise InvalidValue(f"a loss landscape needs parameters, got a tree without any: {params}")
+    if jax.tree.map(jnp.shape, params) != jax.tree.map(jnp.shape, other):
+        raise InvalidValue(
+            f"{what} must be like the parameters, got other containers or shapes"
+            f"\n  parameters: {jax.tree.map(jnp.shape, params)}"
+            f"\n  {what}: {jax.tree.map(jnp.shape, other)}"
+        )
 
 
 def _filter_norms(x: jax.Array) -> jax.Array:
@@ -171,14 +183,3 @@ def _losses(loss: Loss, at: Callable, points: jax.Array, batch_size: int) -> jax
         got = type(losses).__name__ if shape is None else f"shape {shape[1:]}"
         raise InvalidValue(f"the loss must return a scalar, got {got}; take a mean or sum")
     return trees.widen(losses)
-
-
-def _check_alike(params: Any, other: Any, what: str) -> None:
-    if not jax.tree.leaves(params):
-        raise InvalidValue(f"a loss landscape needs parameters, got a tree without any: {params}")
-    if jax.tree.map(jnp.shape, params) != jax.tree.map(jnp.shape, other):
-        raise InvalidValue(
-            f"{what} must be like the parameters, got other containers or shapes"
-            f"\n  parameters: {jax.tree.map(jnp.shape, params)}"
-            f"\n  {what}: {jax.tree.map(jnp.shape, other)}"
-        )

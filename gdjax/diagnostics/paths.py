@@ -12,6 +12,7 @@ import jax.numpy as jnp
 
 from gdjax import trees
 from gdjax.decompositions import eigh, ridged_power
+from gdjax.diagnostics.landscapes import check_alike
 from gdjax.errors import InvalidValue
 
 _tensordot = functools.partial(jnp.tensordot, precision="highest")
@@ -101,9 +102,17 @@ def coordinates(trajectory: Any, origin: Any, directions: Sequence[Any]) -> jax.
       origin: the parameters with coordinates 0.
       directions: trees like the origin.
 
+    Raises:
+      InvalidValue: no parameters or directions, or such as are not alike.
+
     >>> coordinates(jnp.array([[3.0, 4.0]]), jnp.zeros(2), [jnp.array([2.0, 0.0])]).tolist()
     [[1.5]]
     """
+    leading(trajectory, "coordinates: the trajectory")
+    if not directions:
+        raise InvalidValue("coordinates needs at least one direction, got none")
+    for tree in (jax.tree.map(lambda x: x[0], trajectory), *directions):
+        check_alike(origin, tree, "a point or direction")
     stacked = jax.tree.map(lambda *ds: jnp.stack(ds), *trees.widen(list(directions)))
     along = _products(_moves(trajectory, origin), stacked)
     inverse = ridged_power(_products(stacked, stacked), -1.0, 0.0)

@@ -19,7 +19,7 @@ from gdjax.report.scales import FAINT, FAMILY_COLOURS, GREY, MAP_COLOURS, Scale
 LEVELS = 20  # bands of colour
 DECADES = 6  # of a loss below its largest value: what is lower is as good as 0
 WIDEST = 3  # a plane whose sides differ more is not drawn to scale
-CELLS = 2000  # across; no figure has more pixels
+CELLS = 2000  # along an axis; more cannot be told apart
 # The first one, blue, is that of low losses too.
 PATH_COLOURS = FAMILY_COLOURS[1:] + FAMILY_COLOURS[:1]
 OUTLINE = [Stroke(linewidth=2.6, foreground="white"), Normal()]
@@ -114,13 +114,13 @@ def basins(
     kind = np.minimum(labels, min(len(names), colours))
     kind = np.where(labels < 0, len(kinds) - 2, kind)
     kind = np.where((labels < 0) & diverged, len(kinds) - 1, kind)
-    rows, columns = evenly(np.argsort(x, kind="stable"), CELLS), np.argsort(y, kind="stable")
+    rows, columns = (evenly(np.argsort(values, kind="stable"), CELLS) for values in (x, y))
     figure = Figure(figsize=(6, 3.6), layout="constrained")
     axes = figure.subplots()
     edges = []
     for axis, values, label in zip("xy", (x[rows], y[columns]), axis_labels, strict=True):
         scale = scales.hyperparameter_scale(label, values)
-        edges.append(_edges(values, scale.log))
+        edges.append(_edges(scale.place(values), scale.log))
         apply(axes, scale, axis)
         axes.set(**{f"{axis}lim": edges[-1][[0, -1]]})
     axes.pcolormesh(

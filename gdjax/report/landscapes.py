@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, ParamSpec
 import numpy as np
 
 from gdjax.diagnostics.landscapes import Line, Slice
-from gdjax.errors import InvalidValue, MissingExtra
+from gdjax.errors import InvalidValue, MissingExtra, shown
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -60,20 +60,30 @@ def draw_slice(
 
     Raises:
       MissingExtra: matplotlib is not installed.
-      InvalidValue: more than two directions, or no finite loss.
+      InvalidValue: more than two directions, offsets that are all one, no finite loss, or paths
+        of another shape.
     """
     from gdjax.report import figures_landscapes
 
     axes = [np.asarray(x, float) for x in found.offsets]
     losses = np.asarray(found.losses, float)
-    if len(axes) > 2:
-        raise InvalidValue(f"draw_slice draws one or two directions, got {len(axes)}")
+    places = {name: np.asarray(path, float) for name, path in (paths or {}).items()}
+    if len(axes) > 2 or not all(map(np.ptp, axes)):
+        raise InvalidValue(
+            "draw_slice draws one or two directions, each with different offsets, got offsets of "
+            f"shapes {[x.shape for x in axes]} and lengths {[float(np.ptp(x)) for x in axes]}"
+        )
+    for name, path in places.items():
+        if path.ndim != 2 or path.shape[1:] != (2,) or len(axes) != 2:
+            raise InvalidValue(
+                f"draw_slice: paths are [checkpoint, 2] over two directions, got {shown(name)} of "
+                f"shape {path.shape} over {len(axes)}"
+            )
     if not np.isfinite(losses).any():
         raise InvalidValue("draw_slice: no loss is finite; take offsets nearer to 0")
     labels = _axis_labels(len(axes), shares) if labels is None else labels
     if len(axes) == 1:
         return figures_landscapes.curve(axes[0], losses, labels[0], loss_label)
-    places = {name: np.asarray(path, float) for name, path in (paths or {}).items()}
     return figures_landscapes.surface(axes, losses, places, labels, loss_label)
 
 
@@ -109,12 +119,12 @@ def draw_basins(
 ) -> "Figure":
     """A map of which minimum each run ended at, over its start and its learning rate.
 
-    Starts in a plane are as well: ``x`` and ``y`` are then its two axes, and ``labels`` those of
-    one learning rate, ``[x, y]``. An axis of positive numbers that span decades is logarithmic.
+    For starts in a plane ``x`` and ``y`` are its two axes, and ``labels`` those of one learning
+    rate. An axis of positive numbers that span decades is logarithmic.
 
     Args:
       labels: of :func:`gdjax.diagnostics.nearest_minimum`, ``[x, y]``.
-      x: starts, ``[x]``; at most 2000 of them, evenly chosen, are drawn.
+      x: starts, ``[x]``. Of more than 2000 along an axis so many, evenly chosen, are drawn.
       y: learning rates, ``[y]``.
       diverged: which of those at no minimum diverged, ``[x, y]``.
       names: of the minima; colours tell the first seven apart.

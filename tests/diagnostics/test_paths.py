@@ -123,3 +123,9 @@ def test_bad_input():
         diagnostics.principal_directions(jnp.ones((4, 5)), count=0)
     with pytest.raises(gdjax.InvalidType, match="principal direction is not defined for complex"):
         diagnostics.principal_directions(jnp.ones((4, 5), jnp.complex64))
+    points = jnp.ones((4, 5))
+    with pytest.raises(gdjax.InvalidValue, match="needs at least one direction, got none"):
+        diagnostics.coordinates(points, points[0], [])
+    for origin, direction in ((jnp.ones(5), jnp.ones(4)), (jnp.ones(4), jnp.ones(4))):
+        with pytest.raises(gdjax.InvalidValue, match="a point or direction must be like"):
+            diagnostics.coordinates(points, origin, [direction])

@@ -42,7 +42,7 @@ def png(figure):
 
 @pytest.mark.parametrize("name", SLICES)
 def test_every_slice_is_drawn(name):
-    png(report.draw_slice(SLICES[name], PATHS))
+    png(report.draw_slice(SLICES[name], PATHS if len(SLICES[name].offsets) == 2 else None))
 
 
 def test_a_surface_has_its_paths_its_shares_and_a_logarithmic_scale():
@@ -128,9 +128,23 @@ def test_a_map_of_many_starts_minima_and_one_rate():
     png(figure)
 
 
+def test_a_rate_of_0_has_a_place_on_a_logarithmic_axis():
+    figure = report.draw_basins(np.zeros((2, 4), int), [0.0, 1.0], [0, 1e-3, 1e-2, 1e-1])
+    assert colours(figure)[0].shape == (4, 2)
+    low, high = figure.axes[0].get_ylim()
+    assert 0 < low < 1e-4 < 1e-1 < high
+    png(figure)
+
+
 def test_bad_input():
-    with pytest.raises(InvalidValue, match="draws one or two directions, got 3"):
+    with pytest.raises(InvalidValue, match=r"draws one or two directions.*\(21,\), \(21,\), \(21"):
         report.draw_slice(Slice((X, X, X), jnp.zeros((21, 21, 21))))
+    with pytest.raises(InvalidValue, match=r"shapes \[\(21,\), \(1,\)\] and lengths \[2.0, 0.0\]"):
+        report.draw_slice(Slice((X, Y[:1]), BOWL[:, :1]))
+    with pytest.raises(InvalidValue, match=r"got 'a' of shape \(3, 1\) over 2"):
+        report.draw_slice(SLICES["a bowl"], {"a": np.zeros((3, 1))})
+    with pytest.raises(InvalidValue, match=r"got 'a' of shape \(3, 2\) over 1"):
+        report.draw_slice(SLICES["a curve"], {"a": np.zeros((3, 2))})
     with pytest.raises(InvalidValue, match="no loss is finite; take offsets nearer"):
         report.draw_slice(Slice((X,), X * jnp.nan))
     with pytest.raises(InvalidValue, match=r"got shapes \(2, 3\), \(2, 3\), \(3,\) and \(2,\)"):
