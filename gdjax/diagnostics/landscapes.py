@@ -9,8 +9,9 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+from jax.flatten_util import ravel_pytree
 
-from gdjax import draws, trees
+from gdjax import trees
 from gdjax.errors import InvalidValue
 
 Loss = Callable[[Any], Any]
@@ -64,12 +65,17 @@ def filter_normalized_direction(params: Any, key: jax.Array) -> Any:
             f"filters; got {jax.tree.map(jnp.shape, params)}. Pass other directions to loss_slice"
         )
 
-    def leaf(drawn: jax.Array, x: jax.Array) -> jax.Array:
-        if jnp.ndim(x) < 2:
-            return jnp.zeros_like(drawn)
-        return drawn * trees.divide(_filter_norms(x), _filter_norms(drawn))
+    trees.refuse_complex("a random direction", params)
+    wide = trees.widen(params)
+    flat, as_tree = ravel_pytree(wide)
+    drawn = as_tree(jax.random.normal(key, flat.shape, flat.dtype))  # at once: it compiles once
 
-    return jax.tree.map(leaf, draws.normal_like(key, params), trees.widen(params))
+    def leaf(d: jax.Array, x: jax.Array) -> jax.Array:
+        if x.ndim < 2:
+            return jnp.zeros_like(x)
+        return d * trees.divide(_filter_norms(x), _filter_norms(d))
+
+    return jax.tree.map(leaf, drawn, wide)
 
 
 def loss_slice(

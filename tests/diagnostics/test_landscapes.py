@@ -141,7 +141,7 @@ def test_bad_input():
     ones, slice_ = jnp.ones(2), diagnostics.loss_slice
     with pytest.raises(gdjax.InvalidValue, match=r"needs an array of at least two axes.*\(2,\)"):
         diagnostics.filter_normalized_direction({"b": ones}, KEY)
-    with pytest.raises(gdjax.InvalidType, match="noise is not defined for complex"):
+    with pytest.raises(gdjax.InvalidType, match="a random direction is not defined for complex"):
         diagnostics.filter_normalized_direction(jnp.ones((2, 2), jnp.complex64), KEY)
     with pytest.raises(gdjax.InvalidValue, match=r"2 directions and offsets of shapes \[\(3,\)\]"):
         slice_(jnp.sum, ones, [ones, ones], [jnp.zeros(3)])
