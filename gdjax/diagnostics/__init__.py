@@ -1,19 +1,40 @@
-"""What a run, a sweep or a loss is like: pure measurements, and what they mean."""
+"""Pure measurements of losses and runs, and what they mean; :mod:`gdjax.report` draws them."""
 
 from gdjax.diagnostics.activations import units
+from gdjax.diagnostics.attraction import Basins, basins, distinct_ends, nearest_minimum
 from gdjax.diagnostics.batches import noise, noise_scale
 from gdjax.diagnostics.histograms import histogram
+from gdjax.diagnostics.landscapes import (
+    Line,
+    Slice,
+    filter_normalized_direction,
+    loss_line,
+    loss_slice,
+)
+from gdjax.diagnostics.paths import Path, coordinates, principal_directions
 from gdjax.diagnostics.sets import economy, full
 from gdjax.diagnostics.sharpness import spectrum
 from gdjax.diagnostics.sizes import norms
 
 __all__ = [
+    "Basins",
+    "Line",
+    "Path",
+    "Slice",
+    "basins",
+    "coordinates",
+    "distinct_ends",
     "economy",
+    "filter_normalized_direction",
     "full",
     "histogram",
+    "loss_line",
+    "loss_slice",
+    "nearest_minimum",
     "noise",
     "noise_scale",
     "norms",
+    "principal_directions",
     "spectrum",
     "units",
 ]
