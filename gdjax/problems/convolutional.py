@@ -9,7 +9,8 @@ import optax
 from gdjax.binding import Bound
 from gdjax.convolution import conv_general_dilated
 from gdjax.errors import InvalidValue
-from gdjax.problems.classification import draw, load_digits, measure
+from gdjax.problems.classification import load_digits, measure
+from gdjax.problems.data import draw
 from gdjax.task import Task
 
 CLASSES = 10
@@ -44,8 +45,7 @@ def digits_cnn(channels: tuple[int, int] = (16, 32), batch_size: int = 64) -> Ta
             f"{channels=}, {batch_size=}"
         )
     train, heldout = (
-        data | {"x": data["x"].reshape(-1, 8, 8, 1)}
-        for data in load_digits("gdjax.problems.digits_cnn")
+        data | {"x": data["x"].reshape(-1, 8, 8, 1)} for data in load_digits("digits_cnn")
     )
     return Task(
         init=Bound(_init, structure={"channels": tuple(channels)}),
