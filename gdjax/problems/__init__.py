@@ -16,14 +16,18 @@ from gdjax.problems.landscapes import (
     two_wells,
 )
 from gdjax.problems.quadratics import deep_quadratic
+from gdjax.problems.regression import breast_cancer, diabetes, four_points
 
 __all__ = [
     "ackley",
     "beale",
     "booth",
+    "breast_cancer",
     "deep_quadratic",
+    "diabetes",
     "digits",
     "digits_cnn",
+    "four_points",
     "himmelblau",
     "monkey_saddle",
     "quadratic",
