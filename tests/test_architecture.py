@@ -104,6 +104,7 @@ LAYERS = (
     "problems.data",
     "problems.classification",
     "problems.functions",
+    "problems.text",
     "problems.*",
     "problems",
     "__init__",

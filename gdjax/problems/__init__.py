@@ -1,6 +1,8 @@
 """Tasks on real data, and test functions, for demonstrations, tests and benchmarks."""
 
 from gdjax.problems.convolutional import digits_cnn
+from gdjax.problems.embeddings import skip_gram
+from gdjax.problems.factorization import digits_factorization
 from gdjax.problems.images import digits
 from gdjax.problems.landscapes import (
     ackley,
@@ -27,6 +29,7 @@ __all__ = [
     "diabetes",
     "digits",
     "digits_cnn",
+    "digits_factorization",
     "four_points",
     "himmelblau",
     "monkey_saddle",
@@ -34,6 +37,7 @@ __all__ = [
     "rastrigin",
     "rosenbrock",
     "sigmoid_plateau",
+    "skip_gram",
     "styblinski_tang",
     "two_wells",
 ]
