@@ -18,10 +18,13 @@ from gdjax.problems.landscapes import (
     two_wells,
 )
 from gdjax.problems.quadratics import deep_quadratic
+from gdjax.problems.recurrent import adding
 from gdjax.problems.regression import breast_cancer, diabetes, four_points
+from gdjax.problems.transformer import language_model
 
 __all__ = [
     "ackley",
+    "adding",
     "beale",
     "booth",
     "breast_cancer",
@@ -32,6 +35,7 @@ __all__ = [
     "digits_factorization",
     "four_points",
     "himmelblau",
+    "language_model",
     "monkey_saddle",
     "quadratic",
     "rastrigin",

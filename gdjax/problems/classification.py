@@ -24,7 +24,7 @@ def load_digits(task: str) -> tuple[dict[str, jax.Array], dict[str, jax.Array]]:
 
 
 def measure(logits: jax.Array, labels: jax.Array) -> dict[str, jax.Array]:
-    """Mean cross-entropy in nats and the fraction of hits, of images that are held out."""
+    """Mean cross-entropy in nats and the fraction of hits, of what is held out."""
     losses = optax.softmax_cross_entropy_with_integer_labels(logits, labels)
     hits = jnp.argmax(logits, axis=-1) == labels
     return {"heldout_loss": losses.mean(), "heldout_accuracy": hits.mean()}
