@@ -24,10 +24,10 @@ def needing_data(task: str) -> Iterator[None]:
         raise MissingExtra(f"gdjax.problems.{task}", "data") from None
 
 
-def check_sizes(task: str, **sizes: int | tuple[int, ...] | None) -> None:
-    """Raise where a size, or one of several, is below 1; None passes."""
+def check_sizes(task: str, **sizes: int | None) -> None:
+    """Raise where a size is below 1; None passes."""
     given = {name: size for name, size in sizes.items() if size is not None}
-    if any(np.min(size, initial=1) < 1 for size in given.values()):
+    if min(given.values(), default=1) < 1:
         shown = ", ".join(f"{name}={size}" for name, size in given.items())
         raise InvalidValue(f"{task}: sizes must be at least 1, got {shown}")
 

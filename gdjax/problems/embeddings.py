@@ -47,7 +47,7 @@ def skip_gram(
       ``contexts``, ``[word, dimension]``, the most frequent word first.
 
     Raises:
-      InvalidValue: a size below 1, or a window that no block holds.
+      InvalidValue: a size below 1, a window that no block holds, or too few words.
 
     Reference:
       Mikolov et al., Distributed representations of words and phrases
@@ -59,6 +59,8 @@ def skip_gram(
         raise InvalidValue(f"skip_gram: window must be below {BLOCK // 2}, got {window}")
     _, words = as_words(documentation(), vocabulary)
     train, heldout = blocks(words, BLOCK)
+    if not len(heldout):
+        raise InvalidValue(f"skip_gram: too little text is left by {vocabulary=}; take more words")
     frequency = np.bincount(np.ravel(train), minlength=words.max() + 1)
     noise = jnp.asarray(frequency**0.75 / (frequency**0.75).sum(), jnp.float32)
     structure = {"window": window, "negatives": negatives}

@@ -27,12 +27,12 @@ def language_model(
     of 4096, of which each 16th is held out.
 
     A decoder with normalization before each part, learnt positions, causal attention and
-    perceptrons of four times the width with GELU, without biases; the output shares the embedding.
+    perceptrons of four times the width with ReLU, without biases; the output shares the embedding.
     Matrices have LeCun's initialization, those that end a part divided by ``sqrt(2 * layers)``;
     embeddings and positions are normal with standard deviation 0.02.
 
     Args:
-      length: characters that are seen at most; a mini-batch has as many predictions a window.
+      length: characters of a window, each of which is told from those before it in there.
       width: of the vectors between the layers, divisible by ``heads``.
       layers: of attention and perceptron.
       heads: of the attention.
@@ -121,7 +121,7 @@ def _logits(params: Any, characters: jax.Array, heads: int) -> jax.Array:
     x = params["embedding"][characters] + position[None]  # [window, character, width]
     for layer in params["layers"]:
         x += _attention(layer, _normalized(x, layer["norm_1"]), heads)
-        x += jax.nn.gelu(_normalized(x, layer["norm_2"]) @ layer["widen"]) @ layer["narrow"]
+        x += jax.nn.relu(_normalized(x, layer["norm_2"]) @ layer["widen"]) @ layer["narrow"]
     return _normalized(x, params["norm"]) @ params["embedding"].T
 
 

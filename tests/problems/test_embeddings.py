@@ -25,12 +25,12 @@ def test_products_of_vectors_become_shifted_mutual_information():
 
     Levy and Goldberg, Neural word embedding as implicit matrix factorization, 2014.
     """
-    task = problems.skip_gram(dimension=6, vocabulary=6, window=1, negatives=3, batch_size=4096)
+    task = problems.skip_gram(dimension=6, vocabulary=6, window=1, negatives=3, batch_size=2048)
     pairs = shares(task, 1)
     noise = np.asarray(task.batch.leaves["noise"], float)
     expected = np.log(pairs / (pairs.sum(axis=1, keepdims=True) * noise)) - np.log(3)
-    optimizer = gdjax.adam(gdjax.cosine_decay_schedule(0.03, 1000))
-    params = jax.jit(lambda optimizer: gdjax.train(task, optimizer, 1000, 0).params)(optimizer)
+    optimizer = gdjax.adam(gdjax.cosine_decay_schedule(0.03, 800))
+    params = jax.jit(lambda optimizer: gdjax.train(task, optimizer, 800, 0).params)(optimizer)
     products = params["centers"] @ params["contexts"].T
     np.testing.assert_allclose(products, expected, atol=0.05)
     assert np.ptp(expected) > 1
@@ -58,7 +58,7 @@ def test_the_loss_by_hand():
 def test_it_learns_in_a_sweep():
     task = problems.skip_gram()
     assert task.check() == {"loss", "heldout_loss", "heldout_accuracy"}
-    result = gdjax.sweep(task, gdjax.adam, {"learning_rate": [0.0, 0.01]}, steps=500)
+    result = gdjax.sweep(task, gdjax.adam, {"learning_rate": [0.0, 0.01]}, steps=250)
     untrained, learnt = result.final("heldout_loss")[:, 0]
     np.testing.assert_allclose(untrained, 6 * np.log(2), atol=0.1)
     assert learnt < 2.75
@@ -71,6 +71,7 @@ def test_it_learns_in_a_sweep():
     ("wrong", "message"),
     [
         ({"dimension": 0}, "skip_gram: sizes must be at least 1, got dimension=0"),
+        ({"vocabulary": 1}, "skip_gram: too little text is left by vocabulary=1; take more words"),
         ({"window": 256}, "skip_gram: window must be below 256, got 256"),
     ],
 )

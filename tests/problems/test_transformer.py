@@ -32,7 +32,7 @@ def test_the_held_out_blocks_are_not_trained_on(task):
 
 def test_a_prediction_depends_on_nothing_that_follows(task):
     """Nor on other windows of the batch, but on all that stands before it."""
-    params = task.init(jax.random.key(0))
+    params = jax.jit(task.init)(jax.random.key(0))
     characters = jnp.arange(16)[None] * 5
     logits = jax.jit(lambda characters: transformer._logits(params, characters, 2))
     before, after = logits(characters)[0], logits(characters.at[0, 9].set(1))[0]
