@@ -44,7 +44,8 @@ def skip_gram(
       A task that evaluates ``heldout_loss`` (the mean in nats, its objective; ``(1 + negatives) *
       log(2)`` where all vectors are 0) and ``heldout_accuracy``: the fraction of pairs whose
       context fits its center better than each noise word does. Its parameters are ``centers`` and
-      ``contexts``, ``[word, dimension]``, the most frequent word first.
+      ``contexts``, ``[word, dimension]``, the most frequent word first, in the order of
+      ``as_words`` in ``gdjax.problems.text``.
 
     Raises:
       InvalidValue: a size below 1, a window that no block holds, or too few words.

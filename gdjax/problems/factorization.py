@@ -18,11 +18,11 @@ def digits_factorization(rank: int = 8, batch_size: int | None = 1024, l2: float
 
     ``x[row, column] = rows[row] . columns[column]``
 
-    A matrix of 1797 images by 64 pixels, scaled to [0, 1], less the mean of what is known. It
-    stands for one of ratings, of which no package brings a real one. A tenth of the entries, drawn
-    once, is held out. Half the mean squared error; normal initialization with variance ``1 /
-    rank``. A row's gradient is its share of a mean over all entries: plain SGD needs learning
-    rates in the hundreds.
+    A matrix of 1797 images by 64 pixels, scaled to [0, 1], less the mean of what is known; a
+    stand-in for ratings, which the packages of the extra ``data`` do not have. A tenth of the
+    entries, drawn once, is held out. Half the mean squared error; normal initialization with
+    variance ``1 / rank``. A row's gradient is its share of a mean over all entries: plain SGD needs
+    learning rates in the hundreds.
 
     Args:
       rank: length of the vectors of rows and columns.
