@@ -6,6 +6,7 @@ from typing import Any
 
 from gdjax import optimizers, problems
 from gdjax.errors import InvalidValue, nearest
+from gdjax.problems.functions import Function
 from gdjax.sweep.families import Factory
 from gdjax.task import Task
 
@@ -21,7 +22,9 @@ def load_task(name: str) -> Task:
                 raise InvalidValue(f"{name} makes no task without arguments: {error}") from None
             task = task()
     elif name in problems.__all__:
-        task = getattr(problems, name)()
+        problem = getattr(problems, name)
+        made = problem if isinstance(problem, Function) else problem()
+        task = made.task() if isinstance(made, Function) else made
     else:
         raise InvalidValue(
             f"no problem {name!r}: {nearest(name, problems.__all__)}; your own: package.module:task"

@@ -9,7 +9,8 @@ import optax
 
 from gdjax.binding import Bound, bind
 from gdjax.errors import InvalidValue
-from gdjax.problems.classification import draw, load_digits, measure
+from gdjax.problems.classification import load_digits, measure
+from gdjax.problems.data import draw
 from gdjax.ranges import Fraction, NonNegative
 from gdjax.task import Task
 
@@ -53,7 +54,7 @@ def digits(
         )
     numbers = {"dropout": dropout, "l2": l2, "label_smoothing": label_smoothing}
     loss = bind(_loss, **{name: number for name, number in numbers.items() if number is not None})
-    train, heldout = load_digits("gdjax.problems.digits")
+    train, heldout = load_digits("digits")
     return Task(
         init=Bound(_init_perceptron, structure={"sizes": (64, *hidden, 10)}),
         loss=loss,

