@@ -32,9 +32,12 @@ class LearningRates:
       low: the least workable rate of those tried: around the best they end with finite losses in
         all seeds, and with at least half of the best one's gain, from the loss at the start.
       high: the greatest of these.
+      steps: updates of the runs that were made.
       horizon: updates of the runs that the suggestion is for.
-      objective: what ``scores`` are of; the task says whether less is better.
-      start: the loss before the first update, mean over seeds.
+      objective: what ``scores`` are of.
+      mode: whether less (``"min"``) or more (``"max"``) of it is better.
+      start: the loss before the first update, or that of the smallest rate where it is greater;
+        mean over seeds.
       rates: that were tried, ascending, ``[rate]``.
       losses: training loss, mean over the last tenth of the updates, ``[rate, seed]``; NaN where a
         run diverged, here and below.
@@ -44,8 +47,10 @@ class LearningRates:
     suggestion: float
     low: float
     high: float
+    steps: int
     horizon: int
     objective: str
+    mode: str = dataclasses.field(repr=False)
     start: float = dataclasses.field(repr=False)
     rates: np.ndarray = dataclasses.field(repr=False)
     losses: np.ndarray = dataclasses.field(repr=False)
@@ -125,6 +130,8 @@ def find_learning_rate(
         rates, result = wider, train(wider)
     losses = result.final("loss").astype(float)
     loss = _mean(losses)
+    if math.isfinite(loss[0]):
+        start = max(start, float(loss[0]))  # the first batch may be easier than the last ones
     if not loss.min() < start:
         raise InvalidValue(
             f"find_learning_rate: at no rate from {rates[0]:.2g} to {rates[-1]:.2g} does the loss "
@@ -137,8 +144,10 @@ def find_learning_rate(
         suggestion=float(np.clip(math.sqrt(first * steps / horizon * last), *workable)),
         low=workable[0],
         high=workable[1],
+        steps=steps,
         horizon=horizon,
         objective=task.objective,
+        mode=task.mode,
         start=start,
         rates=rates,
         losses=losses,
