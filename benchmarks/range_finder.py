@@ -5,7 +5,8 @@ its defaults; and a sweep trains learning rates that are 1.3 apart to the end, 1
 seeds. ``best_rate`` is the sweep's with the best objective, mean over seeds: the held-out loss,
 or the training loss where nothing is held out. ``ratio`` is the suggestion over it, and ``near``
 whether that is at most 3 either way; ``objective`` is what the suggestion itself leads to in the
-sweep, to be compared with ``best_objective`` and its standard deviation over seeds.
+sweep, and ``within_spread`` whether that is worse than ``best_objective`` by no more than the
+standard deviation of the latter over seeds.
 
 The other ratios are of simpler rules on the same short runs: the best of their rates, the middle
 of those as good as the best, a tenth of the highest workable one. Neither the short runs nor the
@@ -140,6 +141,7 @@ def measure(pair: Pair, steps: int, seeds: int, round_: int) -> harness.Row:
     final = swept.final(task.objective)
     mean = np.nan_to_num(final.mean(axis=1), nan=math.inf)  # inf where a run diverged
     best = int(mean[:-1].argmin())
+    spread = float(final[best].std(ddof=1))
     return {
         "suggestion": found.suggestion,
         "best_rate": rates[best],
@@ -147,7 +149,8 @@ def measure(pair: Pair, steps: int, seeds: int, round_: int) -> harness.Row:
         "near": near(found.suggestion / rates[best]),
         "objective": float(mean[-1]) if math.isfinite(mean[-1]) else None,
         "best_objective": float(mean[best]),
-        "spread": float(final[best].std(ddof=1)),
+        "spread": spread,
+        "within_spread": bool(mean[-1] <= mean[best] + spread),
         **{f"{name}_ratio": rate / rates[best] for name, rate in simpler(found).items()},
         "finding_seconds": finding,
         "sweep_seconds": swept.attributes["compile_seconds"] + swept.attributes["run_seconds"],
@@ -179,7 +182,8 @@ def run(arguments: argparse.Namespace) -> list[harness.Row]:
             rows.append({"pair": name, **measured})
     ratios = [name for name in rows[0] if name.endswith("ratio")]
     hits = {name: sum(near(row[name]) for row in rows) for name in ratios}
-    return [*rows, {"pair": "near", **{k: f"{n} of {len(rows)}" for k, n in hits.items()}}]
+    hits["within_spread"] = sum(row["within_spread"] for row in rows)
+    return [*rows, {"pair": "all", **{k: f"{n} of {len(rows)}" for k, n in hits.items()}}]
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
