@@ -33,8 +33,8 @@ class LearningRates:
 
     Args:
       suggestion: the learning rate for runs of ``horizon`` updates, within ``low`` and ``high``.
-      low: the least workable rate of those tried: around the best they end with finite losses in
-        all seeds, and with at least half of the best one's gain, from the loss at the start.
+      low: the least workable rate of those tried: around the best, the runs of all seeds end with
+        finite losses, whose mean has fallen from ``start`` at least half as far as at the best.
       high: the greatest of these.
       steps: updates of the runs that were made.
       horizon: updates of the runs that the suggestion is for.
