@@ -7,6 +7,7 @@ from gdjax.composition import chain, identity, named_chain
 from gdjax.convolution import conv_general_dilated
 from gdjax.errors import GdjaxError, InvalidType, InvalidValue, MissingExtra
 from gdjax.estimators import evolution_strategies, parameter_shift, spsa
+from gdjax.finder import LearningRates, find_learning_rate
 from gdjax.inspection import hyperparameters, replace
 from gdjax.interop import from_optax_state
 from gdjax.lifting import lift
@@ -221,6 +222,7 @@ __all__ = [
     "Integer",
     "InvalidType",
     "InvalidValue",
+    "LearningRates",
     "LogUniform",
     "MissingExtra",
     "Monitor",
@@ -291,6 +293,7 @@ __all__ = [
     "fedadam",
     "fedavg",
     "fedyogi",
+    "find_learning_rate",
     "freeze",
     "from_optax_state",
     "fromage",

@@ -108,6 +108,7 @@ LAYERS = (
     "sweep.running",
     "sweep.engine",
     "sweep",
+    "finder",
     "interop.studies",
     "interop.optuna",
     "report.*",

@@ -14,6 +14,7 @@ from benchmarks import (
     harness,
     many_trials,
     optimizer_step,
+    range_finder,
     stopping,
     streams,
     sweep,
@@ -164,6 +165,19 @@ def test_stopping(tmp_path, capsys):
     assert none["steps_share"]["median"] == 1
     assert halving["steps_share"]["median"] < 0.6
     assert none["difference_to_none"]["median"] == 0
+
+
+def test_range_finder(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(range_finder, "RATES", np.array([1e-4, 1e-3, 1.0]))
+    argv = ["--pairs", "rosenbrock, momentum", "--seeds", "2", "--steps", "40", "--devices", "1"]
+    *rounds, hits = report(range_finder.BENCHMARK, argv, tmp_path, capsys)
+    assert [row["pair"] for row in rounds] == ["rosenbrock, momentum"] * 2
+    for row in rounds:
+        np.testing.assert_allclose(row["ratio"], row["suggestion"] / row["best_rate"])
+        assert row["best_rate"] < 1
+        assert row["spread"] > 0
+    near = sum(1 / 3 <= row["ratio"] <= 3 for row in rounds)
+    assert (hits["ratio"], sum(row["near"] for row in rounds)) == (f"{near} of 2", near)
 
 
 def test_many_trials(tmp_path, capsys, monkeypatch):
