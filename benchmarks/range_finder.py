@@ -39,32 +39,6 @@ class Pair(NamedTuple):
     optimizer: Callable[..., gdjax.GradientTransformation]
 
 
-def diabetes() -> gdjax.Task:
-    """Linear regression of scikit-learn's 442 patients, standardized; 88 of them held out."""
-    from sklearn.datasets import load_diabetes
-    from sklearn.model_selection import train_test_split
-    from sklearn.preprocessing import scale
-
-    x, y = load_diabetes(return_X_y=True)
-    split = train_test_split(scale(x), scale(y), test_size=88, random_state=0)
-    x, x_heldout, y, y_heldout = (jnp.asarray(part, jnp.float32) for part in split)
-
-    def error(params: Any, x: jax.Array, y: jax.Array) -> jax.Array:
-        return jnp.mean((x @ params["w"] + params["b"] - y) ** 2) / 2
-
-    def batch(key: jax.Array, step: Any) -> tuple[jax.Array, jax.Array]:
-        rows = jax.random.randint(key, (32,), 0, len(y))
-        return x[rows], y[rows]
-
-    return gdjax.Task(
-        init=lambda key: {"w": jax.random.normal(key, (10,)) / 3, "b": jnp.zeros(())},
-        loss=lambda params, batch, key: error(params, *batch),
-        batch=batch,
-        evaluate=lambda params: {"heldout_loss": error(params, x_heldout, y_heldout)},
-        objective="heldout_loss",
-    )
-
-
 def recall(length: int = 12, symbols: int = 4, width: int = 16) -> gdjax.Task:
     """A recurrent network that says at the end of a random sequence how it began."""
 
@@ -92,15 +66,6 @@ def recall(length: int = 12, symbols: int = 4, width: int = 16) -> gdjax.Task:
     )
 
 
-def rosenbrock() -> gdjax.Task:
-    """Rosenbrock's valley, from near the usual start."""
-    return gdjax.Task(
-        init=lambda key: jnp.array([-1.2, 1.0]) + 0.1 * jax.random.normal(key, (2,)),
-        loss=lambda p, batch, key: (1 - p[0]) ** 2 + 100 * (p[1] - p[0] ** 2) ** 2,
-        batch=lambda key, step: None,
-    )
-
-
 def momentum(learning_rate: Any) -> gdjax.GradientTransformation:
     """SGD with momentum 0.9."""
     return gdjax.sgd(learning_rate, momentum=0.9)
@@ -113,10 +78,10 @@ PAIRS = {
     "digits, lion": Pair(gdjax.problems.digits, gdjax.lion),
     "digits, rmsprop": Pair(gdjax.problems.digits, gdjax.rmsprop),
     "digits_cnn, adam": Pair(lambda: gdjax.problems.digits_cnn((8, 16), 32), gdjax.adam),
-    "diabetes, sgd": Pair(diabetes, gdjax.sgd),
-    "diabetes, adam": Pair(diabetes, gdjax.adam),
+    "diabetes, sgd": Pair(lambda: gdjax.problems.diabetes(batch_size=32), gdjax.sgd),
+    "diabetes, adam": Pair(lambda: gdjax.problems.diabetes(batch_size=32), gdjax.adam),
     "recall, adam": Pair(recall, gdjax.adam),
-    "rosenbrock, momentum": Pair(rosenbrock, momentum),
+    "rosenbrock, momentum": Pair(lambda: gdjax.problems.rosenbrock.task(spread=0.05), momentum),
 }
 
 
