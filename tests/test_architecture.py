@@ -55,6 +55,7 @@ LAYERS = (
     "training",
     "diagnostics.layers",
     "diagnostics.landscapes",
+    "diagnostics.paths",
     "diagnostics.*",
     "diagnostics.sets",
     "diagnostics",
