@@ -13,6 +13,7 @@ from benchmarks import (
     convolutions,
     harness,
     many_trials,
+    monitors,
     optimizer_step,
     range_finder,
     stopping,
@@ -178,6 +179,14 @@ def test_range_finder(tmp_path, capsys, monkeypatch):
         assert row["spread"] > 0
     near = sum(1 / 3 <= row["ratio"] <= 3 for row in rounds)
     assert (hits["ratio"], sum(row["near"] for row in rounds)) == (f"{near} of 2", near)
+
+
+def test_monitors(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(monitors, "SETS", {k: monitors.SETS[k] for k in ("economy", "full")})
+    results = report(monitors.BENCHMARK, ["--optimizers", "sgd", "--steps", "2"], tmp_path, capsys)
+    assert [row["monitors"] for row in results] == ["none", "economy", "full"] * 2
+    assert results[0]["over_plain"]["median"] == 1
+    assert results[2]["milliseconds"]["median"] > results[0]["milliseconds"]["median"]
 
 
 def test_many_trials(tmp_path, capsys, monkeypatch):
