@@ -140,3 +140,8 @@ def first_look(
         state=optimizer.init(params),
     )
     return measure(monitors, step, watched.states)[0]
+
+
+def unmeasured(shape: tuple[int, ...], dtype: Any) -> jax.Array:
+    """What stands where nothing was measured: NaN, or 0 where it is no float."""
+    return jnp.full(shape, jnp.nan if jnp.issubdtype(dtype, jnp.inexact) else 0, dtype)

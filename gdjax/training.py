@@ -1,5 +1,6 @@
 """One training run as one pure function: jittable, vmappable, differentiable."""
 
+import functools
 from typing import Any, NamedTuple
 
 import jax
@@ -8,7 +9,7 @@ import numpy as np
 import optax
 
 from gdjax import monitoring, subtrees, trees
-from gdjax.errors import InvalidValue
+from gdjax.errors import InvalidValue, nearest
 from gdjax.monitoring import Step, Watched
 from gdjax.task import Task
 from gdjax.transformation import ScheduledState
@@ -25,19 +26,28 @@ class Run(NamedTuple):
     watched: Watched | None = None  # what the task's monitors remember
 
 
+class Best(NamedTuple):
+    """The best evaluation so far."""
+
+    score: jax.Array  # the task's objective, turned so that less is better
+    step: jax.Array  # int32[]: updates made until then; 0 before the first
+    params: Any  # of then; None where the last ones are wanted
+
+
 class TrainResult(NamedTuple):
     """What :func:`train` returns."""
 
     params: Any
-    state: Any  # the optimizer's
+    state: Any  # the optimizer's, of the last update
     traces: dict[str, jax.Array]  # "loss" and the loss's metrics, each [step]
     evaluations: dict[str, jax.Array]  # the task's metrics and its monitors', [evaluation, ...]
     evaluation_steps: jax.Array  # int32[evaluation]: updates made at each
+    number: jax.Array  # int32[]: of the evaluation of ``params``
 
     @property
     def evaluation(self) -> dict[str, jax.Array]:
-        """The last of the evaluations."""
-        return {name: values[-1] for name, values in self.evaluations.items()}
+        """That of ``params``."""
+        return {name: values[self.number] for name, values in self.evaluations.items()}
 
 
 def train(
@@ -46,6 +56,9 @@ def train(
     steps: int,
     key: jax.Array | int,
     segment: int | None = None,
+    patience: int | None = None,
+    min_delta: float = 0.0,
+    keep_best: bool = False,
 ) -> TrainResult:
     """Train once.
 
@@ -60,12 +73,23 @@ def train(
       key: a PRNG key, or a seed for one.
       segment: updates between evaluations; the end alone is evaluated where None. The task's
         monitors look at the last update of each.
+      patience: stop early, when for so many updates no evaluation of the task's objective has
+        been better than all before; of what is measured at each step, the mean over the segment
+        counts. Never where None. Under ``vmap`` a run that has stopped stays as it is, but costs
+        what it would.
+      min_delta: what is better by no more than this counts as no better.
+      keep_best: return the parameters of the best evaluation, not the last ones.
 
     Returns:
-      Final parameters and state, the loss of every step before its update, the evaluations.
+      Parameters, the optimizer's state, the loss of every step before its update, the
+      evaluations. What was not made because the run had stopped is NaN, or 0 where it is no float.
 
     Raises:
-      InvalidValue: a segment of less than one update, or monitors and no update to look at.
+      InvalidValue: a segment or patience of less than one update, a ``min_delta`` below 0, or
+        monitors and no update to look at.
+
+    Reference:
+      Prechelt, Early stopping - but when?, in Neural Networks: Tricks of the Trade, 1998.
 
     >>> import gdjax
     >>> task = Task(
@@ -76,20 +100,26 @@ def train(
     >>> train(task, gdjax.sgd(0.5), steps=3, key=0).traces["loss"]
     Array([0.5    , 0.125  , 0.03125], dtype=float32)
     """
-    if segment is not None and segment < 1:
-        raise InvalidValue(f"segment must be at least one update, got {segment}")
+    for name, value in {"segment": segment, "patience": patience}.items():
+        if value is not None and value < 1:
+            raise InvalidValue(f"{name} must be at least one update, got {value}")
+    if not min_delta >= 0:
+        raise InvalidValue(f"min_delta must be at least 0, got {min_delta}")
     segment = steps if segment is None else min(segment, steps)
     whole, rest = divmod(steps, max(segment, 1))
     run = start(task, optimizer, as_key(key))
-    run, told = _segments(task, optimizer, run, max(whole, 1), segment)
+    best = Best(jnp.full((), jnp.inf), run.step, run.params if keep_best else None)
+    progress = run, best if keep_best or patience else None
+    go_on = functools.partial(_segments, task, optimizer, patience=patience, min_delta=min_delta)
+    progress, told = go_on(progress, max(whole, 1), segment)
     if rest:
-        run, more = _segments(task, optimizer, run, 1, rest)
+        progress, more = go_on(progress, 1, rest)
         told = jax.tree.map(lambda x, y: jnp.concatenate([x, y]), told, more)
-    evaluated_at = np.append(np.arange(segment, steps, max(segment, 1)), steps)
-    traces, evaluations = told
-    return TrainResult(
-        run.params, run.state, traces, evaluations, jnp.asarray(evaluated_at, jnp.int32)
-    )
+    run, best = progress
+    params, step = (best.params, best.step) if keep_best else (run.params, run.step)
+    made = jnp.asarray(np.append(np.arange(segment, steps, max(segment, 1)), steps), jnp.int32)
+    number = jnp.searchsorted(made, step)
+    return TrainResult(params, run.state, told[0], told[1], made, number)
 
 
 def as_key(key: jax.Array | int) -> jax.Array:
@@ -134,13 +164,48 @@ def one_segment(
 
 
 def _segments(
-    task: Task, optimizer: optax.GradientTransformation, run: Run, count: int, steps: int
-) -> tuple[Run, tuple[dict[str, jax.Array], dict[str, jax.Array]]]:
+    task: Task,
+    optimizer: optax.GradientTransformation,
+    progress: Any,  # a run, and the best evaluation where that is wanted
+    count: int,
+    steps: int,
+    patience: int | None,
+    min_delta: float,
+) -> tuple[Any, Any]:
     """Several segments; the loss and metrics of all their updates, ``[step]``, and evaluations."""
-    run, (traces, evaluations) = jax.lax.scan(
-        lambda run, _: one_segment(task, optimizer, run, steps), run, length=count
+
+    def one(progress: Any, _: None) -> tuple:
+        run, best = progress
+
+        def go_on() -> tuple:
+            after, told = one_segment(task, optimizer, run, steps)
+            return (after, best and _better(task, best, after, told, min_delta)), told
+
+        if patience is None:
+            return go_on()
+        _, told = jax.eval_shape(go_on)
+        blank = jax.tree.map(lambda x: monitoring.unmeasured(x.shape, x.dtype), told)
+        return jax.lax.cond(run.step - best.step < patience, go_on, lambda: (progress, blank))
+
+    progress, (traces, evaluations) = jax.lax.scan(one, progress, length=count)
+    return progress, (jax.tree.map(jnp.ravel, traces), evaluations)
+
+
+def _better(task: Task, best: Best, run: Run, told: tuple[dict, dict], min_delta: float) -> Best:
+    """The best evaluation, where one more has been made."""
+    traces, evaluation = told
+    values = {name: jnp.mean(trace) for name, trace in traces.items()} | evaluation
+    if task.objective not in values:
+        known = nearest(task.objective, values)
+        raise InvalidValue(f"Task.objective is {task.objective!r}, which is not measured: {known}")
+    value = jax.lax.stop_gradient(values[task.objective])
+    score = jnp.asarray(-value if task.mode == "max" else value, float)
+    better = (score < best.score - min_delta) | (best.step == 0)
+    return Best(
+        score=jnp.where(better & ~jnp.isnan(score), score, best.score),
+        step=jnp.where(better, run.step, best.step),
+        params=None if best.params is None else trees.select(better, run.params, best.params),
     )
-    return run, (jax.tree.map(jnp.ravel, traces), evaluations)
 
 
 def one_step(

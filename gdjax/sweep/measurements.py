@@ -84,6 +84,34 @@ class Measurements:
             fallen |= ((replaced >= steps.start) & (replaced < steps.stop)).any(axis=-1)
         return np.where(fallen, np.nan, values)
 
+    def best_evaluation(self, trial: int) -> int:
+        """At which of its evaluations a trial's objective was best, mean over seeds.
+
+        Raises:
+          InvalidValue: there is no such trial, it never started, or no evaluation was finite in
+            all seeds.
+        """
+        self.check_started(trial)
+        by, mode = self.objective(None, None)
+        values = [self.at(by, e, [trial]).mean(dtype=float) for e in range(self.segments[trial])]
+        costs = np.array(values) * (-1 if mode == "max" else 1)
+        if not np.isfinite(costs).any():
+            raise InvalidValue(f"trial {trial} has no evaluation with a finite {by} in all seeds")
+        return int(np.where(np.isfinite(costs), costs, np.inf).argmin())
+
+    def check_trial(self, trial: int) -> None:
+        """Raise where there is no such trial."""
+        if not 0 <= trial < self.trials:
+            raise InvalidValue(f"there is no trial {trial}; they are 0 to {self.trials - 1}")
+
+    def check_started(self, trial: int) -> None:
+        """Raise where there is no such trial, or it never started."""
+        self.check_trial(trial)
+        if not self.width[trial].any():
+            raise InvalidValue(
+                f"trial {trial} was stopped before its first segment ({self.reason[trial, 0]})"
+            )
+
     def objective(self, by: str | None, mode: Any) -> tuple[str, Any]:
         """A metric, the sweep's objective where None, and which of its values are better.
 

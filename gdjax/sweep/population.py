@@ -15,7 +15,7 @@ import jax
 import jax.numpy as jnp
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
-from gdjax import inspection, training
+from gdjax import inspection, monitoring, training
 from gdjax.stream import Block
 from gdjax.sweep.products import arranged
 from gdjax.task import Task
@@ -126,8 +126,14 @@ def advance(
     ) -> tuple[Weights, Segments]:
         held = chunks.lengths.shape  # [chunk, segment]
         unmeasured = Segments(
-            {name: _blank((*held, segment, width), dtype) for name, dtype in each_step.items()},
-            {name: _blank((*held, width), dtype) for name, dtype in evaluation.items()},
+            {
+                name: monitoring.unmeasured((*held, segment, width), dtype)
+                for name, dtype in each_step.items()
+            },
+            {
+                name: monitoring.unmeasured((*held, width), dtype)
+                for name, dtype in evaluation.items()
+            },
             jnp.zeros((*held, width), bool),
         )
         blank = jax.tree.map(lambda x: x[0], unmeasured)
@@ -275,7 +281,3 @@ def _measure(
     """The evaluation, and whether all parameters are finite."""
     finite = [jnp.isfinite(leaf).all() for leaf in jax.tree.leaves(weights.params)]
     return training.evaluate(individual.of(task), weights.params), jnp.asarray(finite).all()
-
-
-def _blank(shape: tuple[int, ...], dtype: Any) -> jax.Array:
-    return jnp.full(shape, jnp.nan if jnp.issubdtype(dtype, jnp.inexact) else 0, dtype)

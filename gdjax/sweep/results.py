@@ -12,6 +12,7 @@ import numpy as np
 
 from gdjax.errors import InvalidType, InvalidValue, shown
 from gdjax.sweep import ensembles, export, lineage, pareto, ranking
+from gdjax.sweep.arguments import choose
 from gdjax.sweep.ensembles import Top
 from gdjax.sweep.lineage import Ancestor
 from gdjax.sweep.measurements import Measurements
@@ -116,7 +117,7 @@ class SweepResult(Measurements):
 
     def lineage(self, trial: int) -> list[Ancestor]:
         """The segments that led to a trial's last state, the first one first."""
-        self._check_trial(trial)
+        self.check_trial(trial)
         made, steps = int(self.segments[trial]), self.evaluation_steps
         return lineage.ancestors(self.copied, self.settings, steps, trial, made)
 
@@ -141,21 +142,23 @@ class SweepResult(Measurements):
         """
         return pareto.pareto(self, by, modes)
 
-    def rerun(self, trial: int) -> Rerun:
+    def rerun(self, trial: int, until: Literal["end", "best"] = "end") -> Rerun:
         """Run one trial again, all its seeds, bit for bit as in the sweep.
 
         One that copied others goes along its :meth:`lineage`, and has the traces of that.
+
+        Args:
+          trial: its number.
+          until: ``"best"`` goes no further than :meth:`best_evaluation`, for its parameters.
 
         Raises:
           InvalidValue: there is no such trial, it never started, or the result was loaded without
             its task.
         """
-        self._check_trial(trial)
-        if not self.width[trial].any():
-            raise InvalidValue(
-                f"trial {trial} was stopped before its first segment ({self.reason[trial, 0]})"
-            )
-        return self._again(np.array([trial]))[0]
+        self.check_started(trial)
+        choose("until", until, ("end", "best"))
+        made = self.best_evaluation(trial) + 1 if until == "best" else None
+        return self._again(np.array([trial]), made)[0]
 
     def top(self, k: int, by: str | None = None, mode: Literal["min", "max"] | None = None) -> Top:
         """The best ``k`` trials and their parameters: they are run again, as by :meth:`rerun`.
@@ -281,17 +284,14 @@ class SweepResult(Measurements):
         """
         return cls(**export.read_netcdf(pathlib.Path(directory) / RESULTS_FILE))
 
-    def _again(self, trials: np.ndarray) -> list[Rerun]:
+    def _again(self, trials: np.ndarray, made: int | None = None) -> list[Rerun]:
         if self.again is None:
             raise InvalidValue(
                 "this result was loaded without its task; give it back: "
                 "gdjax.reconnect(result, task, optimizer).rerun(...)"
             )
-        return self.again(trials, self.width, self.copied)
-
-    def _check_trial(self, trial: int) -> None:
-        if not 0 <= trial < self.trials:
-            raise InvalidValue(f"there is no trial {trial}; they are 0 to {self.trials - 1}")
+        first = np.arange(self.width.shape[1]) < (self.width.shape[1] if made is None else made)
+        return self.again(trials, np.where(first, self.width, 0), self.copied)
 
 
 def _callable(name: str, value: Any) -> None:
