@@ -12,14 +12,15 @@ from gdjax.monitoring import Monitor, Step
 from gdjax.transformation import GradientTransformation
 
 
-def spectrum(iterations: int = 4, samples: int = 1) -> Monitor:
+def spectrum(iterations: int = 3, samples: int = 1) -> Monitor:
     """A monitor of the Hessian of the batch's loss, from products with vectors.
 
     With ``H`` the Hessian before the update, ``g`` the gradient and ``u`` the update:
 
     - ``sharpness`` and ``lowest_curvature``: its largest and smallest eigenvalue, by Lanczos from
-      where the last measurement ended, so that few products do, measured often; with
-      ``sharpness_residual`` and ``lowest_residual``, within which an eigenvalue lies;
+      where the last measurement ended, so that few products do for the former, measured some
+      times; the latter takes more, where it is small beside it. ``sharpness_residual`` and
+      ``lowest_residual`` tell how far an eigenvalue may be;
     - ``stability``: ``sharpness * learning_rate / 2``. Gradient descent is stable below 1, and
       full-batch training with a large rate stays near it. Only where the optimizer has exactly
       one learning rate; with momentum ``b`` the bound is ``1 + b``, and an optimizer that
