@@ -12,6 +12,7 @@ from gdjax.diagnostics.landscapes import (
     loss_slice,
 )
 from gdjax.diagnostics.paths import Path, coordinates, principal_directions
+from gdjax.diagnostics.series import spikes
 from gdjax.diagnostics.sets import economy, full
 from gdjax.diagnostics.sharpness import spectrum
 from gdjax.diagnostics.sizes import norms
@@ -36,5 +37,6 @@ __all__ = [
     "norms",
     "principal_directions",
     "spectrum",
+    "spikes",
     "units",
 ]
