@@ -46,8 +46,14 @@ class TrainResult(NamedTuple):
 
     @property
     def evaluation(self) -> dict[str, jax.Array]:
-        """That of ``params``."""
-        return {name: values[self.number] for name, values in self.evaluations.items()}
+        """That of ``params``; of a batch of results, of each its own."""
+
+        def pick(number: jax.Array, evaluations: dict[str, jax.Array]) -> dict[str, jax.Array]:
+            return {name: values[number] for name, values in evaluations.items()}
+
+        for _ in range(jnp.ndim(self.number)):
+            pick = jax.vmap(pick)
+        return pick(self.number, self.evaluations)
 
 
 def train(
@@ -87,9 +93,6 @@ def train(
     Raises:
       InvalidValue: a segment or patience of less than one update, a ``min_delta`` below 0, or
         monitors and no update to look at.
-
-    Reference:
-      Prechelt, Early stopping - but when?, in Neural Networks: Tricks of the Trade, 1998.
 
     >>> import gdjax
     >>> task = Task(
@@ -193,8 +196,7 @@ def _segments(
 
 def _better(task: Task, best: Best, run: Run, told: tuple[dict, dict], min_delta: float) -> Best:
     """The best evaluation, where one more has been made."""
-    traces, evaluation = told
-    values = {name: jnp.mean(trace) for name, trace in traces.items()} | evaluation
+    values = {name: jnp.mean(trace) for name, trace in told[0].items()} | told[1]
     if task.objective not in values:
         known = nearest(task.objective, values)
         raise InvalidValue(f"Task.objective is {task.objective!r}, which is not measured: {known}")

@@ -99,6 +99,7 @@ def test_each_run_of_many_stops_by_itself():
     assert result.params.tolist() == [4.0, 5.0]
     assert result.number.tolist() == [1, 4]
     assert np.isfinite(result.evaluations["distance"]).sum(axis=1).tolist() == [4, 7]
+    assert result.evaluation["distance"].tolist() == [1.0, 0.0]  # of each its own
 
 
 def test_what_has_stopped_costs_nothing():
