@@ -198,6 +198,7 @@ figure
 # rate is a distance. The same rate 0.1, the same loss in five units:
 
 # %%
+units = [0.01, 0.1, 1.0, 10.0, 100.0]
 
 
 def in_units(params, batch, key, units):
@@ -205,7 +206,6 @@ def in_units(params, batch, key, units):
     return units * task.loss(params, batch, key)
 
 
-units = [0.01, 0.1, 1.0, 10.0, 100.0]
 scaled = gdjax.sweep(
     gdjax.Task(task.init, gdjax.bind(in_units, units=1.0), task.batch),
     {"sgd": gdjax.sgd, "adam": gdjax.adam},
@@ -276,4 +276,4 @@ for i, rate in enumerate(told):
 #   figure shows that it moves the edge not far: a rate from the middle of the workable ones, which
 #   the search suggests, is the surer remedy.
 # - *Too low*: `stability` far below 1, and an `update_ratio` far below the usual 1e-3. A schedule
-#   that begins with small steps makes it worse.
+#   that begins with small steps is no help.
