@@ -11,7 +11,11 @@ from tests import toolbox
 ROOT = pathlib.Path(__file__).parents[1]
 DOCUMENTS = [
     str(path.relative_to(ROOT))
-    for path in [ROOT / "README.md", *sorted((ROOT / ".github").rglob("*.md"))]
+    for path in [
+        ROOT / "README.md",
+        ROOT / "notebooks" / "README.md",
+        *sorted((ROOT / ".github").rglob("*.md")),
+    ]
 ]
 
 
