@@ -7,7 +7,6 @@ import pytest
 
 import gdjax
 from gdjax import diagnostics
-from gdjax.diagnostics.batches import examples_in
 from gdjax.diagnostics.sizes import layer_names
 from tests.runs import assert_close
 
@@ -151,9 +150,6 @@ def test_single_examples_tell_more_than_microbatches():
 
 def test_no_noise_where_there_are_no_examples():
     assert _watch([diagnostics.noise()], gdjax.sgd(0.1)) == {}
-    assert examples_in((jnp.ones((4, 2)), jnp.ones(4))) == 4
-    assert examples_in((jnp.ones((4, 2)), jnp.ones(3))) == 0
-    assert examples_in((jnp.ones((4, 2)), jnp.ones(()))) == 0
     with pytest.raises(gdjax.InvalidValue, match="at least 2 microbatches, got 1"):
         diagnostics.noise(1)
     with pytest.raises(gdjax.InvalidValue, match=r"got shapes \(3,\) and \(2,\)"):
