@@ -191,8 +191,9 @@ def random_direction(like: Any, key: jax.Array | None = None) -> Any:
 def _draw(sample: Callable[..., jax.Array], like: Any, key: jax.Array) -> Any:
     """A random tree; drawn at once, for the drawing of each leaf takes long to compile."""
     leaves, structure = jax.tree.flatten(like)
-    ends = np.cumsum([jnp.size(x) for x in leaves])
-    drawn = jnp.split(sample(key, (ends[-1],), trees.compute_dtype(like)), ends[:-1])
+    sizes = [jnp.size(x) for x in leaves]
+    numbers = sample(key, (sum(sizes),), trees.compute_dtype(like))
+    drawn = jnp.split(numbers, np.cumsum(sizes)[:-1]) if leaves else []
     shaped = [
         d.reshape(jnp.shape(x)).astype(trees.wide_dtype(x))
         for d, x in zip(drawn, leaves, strict=True)
