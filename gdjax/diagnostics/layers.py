@@ -17,6 +17,8 @@ CALLS = frozenset({"jit", "pjit", "closed_call", "checkpoint", "remat2"})
 GATED = frozenset({"silu", "swish", "mish", "glu"})
 """Functions of ``jax.nn`` that hold a tanh or a logistic but do not saturate as it does."""
 
+STATISTIC = "statistic"
+"""Of a value: it is no layer, but what is left of one."""
 Visit = Callable[[Any, list, Sequence[Any]], tuple[list, list]]
 
 
@@ -31,7 +33,8 @@ def units(loss_fn: Callable[[Any], Any], params: Any) -> list[Units]:
     """The layers of units in a loss, in the order of their execution.
 
     A layer is what a ReLU, a tanh or a logistic returns, with two axes at least: examples first,
-    units last. Those inside of ``jax.nn.gelu`` and its like are left out.
+    units last. Those inside of ``jax.nn.gelu`` and its like are left out, and those of means and
+    other reductions alone, such as the variance of a normalization, kept from being negative.
 
     >>> import jax.numpy as jnp
     >>> def loss(w):
@@ -42,8 +45,10 @@ def units(loss_fn: Callable[[Any], Any], params: Any) -> list[Units]:
     found: dict[int, Units] = {}
     numbers = itertools.count()
 
-    def visit(equation: Any, inputs: list, notes: Sequence[int | None]) -> tuple[list, list]:
+    def visit(equation: Any, inputs: list, notes: Sequence[Any]) -> tuple[list, list]:
         outputs = execute(equation, inputs)
+        if _is_statistic(equation, notes):
+            return outputs, [STATISTIC] * len(outputs)
         number, kind = next(numbers), _nonlinearity(equation)
         if kind and outputs[0].ndim >= 2:
             found[number] = Units(kind, outputs[0])
@@ -109,6 +114,13 @@ def _nonlinearity(equation: Any) -> Any:
     if name in ("tanh", "logistic"):
         return name
     return "relu" if _is_relu(equation) else None
+
+
+def _is_statistic(equation: Any, notes: Sequence[Any]) -> bool:
+    """Whether it reduces an axis, or computes on from what did, and from nothing else."""
+    given = [y for x, y in zip(equation.invars, notes, strict=True) if not isinstance(x, Literal)]
+    reduces = equation.primitive.name.startswith("reduce_")
+    return reduces or (bool(given) and all(note == STATISTIC for note in given))
 
 
 def _adds_one(equation: Any) -> bool:

@@ -24,6 +24,16 @@ def test_units_are_found_by_what_they_compute():
     np.testing.assert_array_equal(found[0].outputs, jax.nn.relu(X @ jnp.ones((5, 5))))
 
 
+def test_a_variance_is_no_layer_of_units():
+    def loss(w):
+        x = jnp.ones((2, 3, 5)) @ w
+        mean = x.mean(axis=-1)
+        variance = jnp.maximum(0.0, jnp.mean(x**2, axis=-1) - mean**2)  # as Flax has it
+        return jnp.sum(jax.nn.relu((x - mean[..., None]) / (1 + variance[..., None])))
+
+    assert [unit.outputs.shape for unit in layers.units(loss, jnp.ones((5, 5)))] == [(2, 3, 5)]
+
+
 def _share_of(kind, rate):
     def loss(params, batch, key):
         return jnp.sum({"relu": jax.nn.relu, "tanh": jnp.tanh}[kind](batch @ params))
