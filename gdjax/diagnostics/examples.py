@@ -2,7 +2,7 @@
 
 What a loss does with its parameters is followed from where they meet the examples to the sum over
 examples. Where that is not a layer, or examples mix, as in a batch normalization, nothing is
-claimed. Which axis is that of examples tells the same program of a batch twice as large.
+claimed. The axis of examples is the one that is longer in the program for a larger batch.
 """
 
 import collections
@@ -83,7 +83,7 @@ def example_gradient_norms(
     shapes = see(once := _Uses(n, twice.shapes), batch)
     used = collections.Counter(use.leaf for use in once.uses)
     real = all(jnp.issubdtype(jnp.result_type(x), jnp.floating) for x in leaves)
-    alike = len(once.shapes) == len(twice.shapes)
+    alike = list(map(len, once.shapes)) == list(map(len, twice.shapes))
     if once.loss != SUM or used != collections.Counter(range(len(leaves))) or not (real and alike):
         return None
     still = [jnp.zeros(x.shape, x.dtype) for x in shapes]

@@ -85,6 +85,7 @@ def test_norms_are_exact_where_there_are_many_numbers():
         ([gdjax.clip_by_global_norm(10.0)], 0),
         ([gdjax.clip_by_global_norm(10.0), gdjax.clip(2.0)], 2 / 3),
         ([], None),
+        ([gdjax.masked(gdjax.clip(6.0), False)], None),  # it does not get all arrays
     ],
 )
 def test_the_clipped_share(rules, share):
