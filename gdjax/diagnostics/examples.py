@@ -93,7 +93,7 @@ def example_gradient_norms(
         _squared_norms(use, x, n * slope)
         for use, x, slope in zip(once.uses, inputs, slopes, strict=True)
     ]
-    return sum(each, start=jnp.zeros(n))
+    return sum(each, start=jnp.zeros(n, jnp.float32))
 
 
 class _Origin(NamedTuple):
