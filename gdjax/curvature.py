@@ -175,7 +175,7 @@ def dot(a: Any, b: Any) -> jax.Array:
     8.0
     """
     products = jax.tree.map(lambda x, y: jnp.vdot(x, y), trees.widen(a), trees.widen(b))
-    return sum(jax.tree.leaves(products), start=jnp.zeros(()))
+    return sum(jax.tree.leaves(products), start=jnp.zeros((), trees.compute_dtype(a, b)))
 
 
 def _signs(key: jax.Array, shape: tuple[int, ...], dtype: Any) -> jax.Array:
@@ -191,8 +191,9 @@ def random_direction(like: Any, key: jax.Array | None = None) -> Any:
 def _draw(sample: Callable[..., jax.Array], like: Any, key: jax.Array) -> Any:
     """A random tree; drawn at once, for the drawing of each leaf takes long to compile."""
     leaves, structure = jax.tree.flatten(like)
-    ends = np.cumsum([jnp.size(x) for x in leaves])
-    drawn = jnp.split(sample(key, (ends[-1],), trees.compute_dtype(like)), ends[:-1])
+    sizes = [jnp.size(x) for x in leaves]
+    numbers = sample(key, (sum(sizes),), trees.compute_dtype(like))
+    drawn = jnp.split(numbers, np.cumsum(sizes)[:-1]) if leaves else []
     shaped = [
         d.reshape(jnp.shape(x)).astype(trees.wide_dtype(x))
         for d, x in zip(drawn, leaves, strict=True)
@@ -266,7 +267,7 @@ def _random_if(needed: jax.Array, tree: Any, key: jax.Array) -> Any:
 
 def _unit(tree: Any) -> Any:
     inverse = _inverse(trees.global_norm(tree))
-    return jax.tree.map(lambda x: x * inverse, tree)
+    return jax.tree.map(lambda x: x * inverse.astype(x.dtype), tree)
 
 
 def _inverse(x: jax.Array) -> jax.Array:
@@ -275,8 +276,8 @@ def _inverse(x: jax.Array) -> jax.Array:
 
 
 def _add(tree: Any, factor: jax.Array, other: Any) -> Any:
-    return jax.tree.map(lambda x, y: x + factor * y, tree, other)
+    return jax.tree.map(lambda x, y: x + factor.astype(x.dtype) * y, tree, other)
 
 
 def _combine(coefficients: jax.Array, basis: Any) -> Any:
-    return jax.tree.map(lambda b: jnp.tensordot(coefficients, b, 1), basis)
+    return jax.tree.map(lambda b: jnp.tensordot(coefficients.astype(b.dtype), b, 1), basis)

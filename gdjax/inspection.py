@@ -123,18 +123,21 @@ def check(tree: Any) -> None:
 
 
 def rules(optimizer: Any) -> Iterator[Update]:
-    """Every rule of gdjax in an optimizer whose hyperparameters are numbers, in its order."""
-    for bound in bounds(getattr(optimizer, "update", None)):
+    """Every rule of gdjax in an optimizer that gets all arrays, in its order.
+
+    Only those whose hyperparameters are numbers, not schedules.
+    """
+    for bound in bounds(getattr(optimizer, "update", None), closed="masked"):
         if isinstance(bound, Update) and not bound.scheduled:
             yield bound
 
 
-def bounds(tree: Any) -> Iterator[Bound]:
-    """Every ``Bound`` in ``tree``, outer ones first."""
+def bounds(tree: Any, closed: str = "") -> Iterator[Bound]:
+    """Every ``Bound`` in ``tree``, outer ones first; none inside of one that is ``closed``."""
     for leaf in jax.tree.leaves(tree, is_leaf=binding.is_bound):
         if binding.is_bound(leaf):
             yield leaf
-            yield from bounds(leaf.leaves)
+            yield from bounds(leaf.leaves, closed) if leaf.name != closed else ()
 
 
 def _check_kind(optimizer: Any) -> None:

@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
+from jax.core import Tracer
 
 from gdjax import monitoring, subtrees, trees
 from gdjax.errors import InvalidValue, nearest
@@ -106,7 +107,7 @@ def train(
     for name, value in {"segment": segment, "patience": patience}.items():
         if value is not None and value < 1:
             raise InvalidValue(f"{name} must be at least one update, got {value}")
-    if not min_delta >= 0:
+    if not isinstance(min_delta, Tracer) and not min_delta >= 0:
         raise InvalidValue(f"min_delta must be at least 0, got {min_delta}")
     segment = steps if segment is None else min(segment, steps)
     whole, rest = divmod(steps, max(segment, 1))
@@ -200,8 +201,10 @@ def _better(task: Task, best: Best, run: Run, told: tuple[dict, dict], min_delta
     if task.objective not in values:
         known = nearest(task.objective, values)
         raise InvalidValue(f"Task.objective is {task.objective!r}, which is not measured: {known}")
-    value = jax.lax.stop_gradient(values[task.objective])
-    score = jnp.asarray(-value if task.mode == "max" else value, float)
+    score = jax.lax.stop_gradient(jnp.asarray(values[task.objective], float))
+    if score.ndim:
+        raise InvalidValue(f"Task.objective {task.objective!r} must be a scalar, got {score.shape}")
+    score = -score if task.mode == "max" else score
     better = (score < best.score - min_delta) | (best.step == 0)
     return Best(
         score=jnp.where(better & ~jnp.isnan(score), score, best.score),
@@ -257,30 +260,28 @@ def _update(
     params = optax.apply_updates(run.params, updates)
     after = Run(params, state, run.key, run.step + 1, run.watched)
     traces = {"loss": loss, **metrics}
-    watched = run.watched
-    if watched is None:
+    if run.watched is None:
         return after, traces, None
-    fixed: Any = (task, optimizer, run.params, run.state, watched, batch, loss, unscaled, updates)
-    task, optimizer, params, state, watched, batch, loss, gradient, updates = jax.tree.map(
-        _without_derivative, fixed
-    )
+    fixed, states = jax.tree.map(_without_derivative, (task, run.watched.states))
     step = Step(
         number=run.step,
-        params=params,
+        params=run.params,
         batch=batch,
-        loss_fn=lambda params, batch: task.loss_and_metrics(params, batch, loss_key)[0],
+        loss_fn=lambda params, batch: fixed.loss_and_metrics(params, batch, loss_key)[0],
         loss=loss,
-        gradient=gradient,
-        last_gradient=watched.last_gradient,
+        gradient=unscaled,
+        last_gradient=run.watched.last_gradient,
         updates=updates,
         optimizer=optimizer,
-        state=state,
+        state=run.state,
     )
-    return after._replace(watched=Watched(trees.widen(gradient), watched.states)), traces, step
+    step = jax.tree.map(_without_derivative, step)
+    return after._replace(watched=Watched(trees.widen(step.gradient), states)), traces, step
 
 
 def _without_derivative(x: Any) -> Any:
-    return jax.lax.stop_gradient(x) if jnp.issubdtype(jnp.result_type(x), jnp.inexact) else x
+    inexact = not callable(x) and jnp.issubdtype(jnp.result_type(x), jnp.inexact)
+    return jax.lax.stop_gradient(x) if inexact else x
 
 
 def _loss_scale(state: Any) -> jax.Array | None:

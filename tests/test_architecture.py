@@ -54,6 +54,7 @@ LAYERS = (
     "interop",
     "training",
     "diagnostics.layers",
+    "diagnostics.examples",
     "diagnostics.landscapes",
     "diagnostics.paths",
     "diagnostics.*",

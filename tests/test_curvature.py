@@ -12,6 +12,7 @@ from sklearn.datasets import load_digits
 
 import gdjax
 from gdjax import curvature
+from tests.runs import enable_x64
 
 KEY = jax.random.key(0)
 
@@ -223,3 +224,16 @@ def test_gradient_descent_at_the_edge_of_stability():
     assert losses[0] > 2 * losses[-1]  # it learns all the same
     np.testing.assert_allclose(sharpness[late] * learning_rate / 2, 1, atol=0.02)
     assert residuals[late].max() < 0.01 * sharpness[late].min()
+
+
+@pytest.mark.parametrize("other", [jnp.float32, jnp.bfloat16, jnp.float64])
+def test_narrow_parameters_where_wide_numbers_are_enabled(other):
+    with enable_x64(True):
+        params = {"x": jnp.ones(2, jnp.float32), "y": jnp.ones((), other)}
+        product = curvature.hessian_product(
+            lambda p: jnp.sum(p["x"] ** 2) + 2 * p["y"] ** 2, params
+        )
+        ends = curvature.extreme_eigenvalues(product, params, jax.random.key(0), iterations=3)
+        np.testing.assert_allclose([ends.smallest.value, ends.largest.value], [2.0, 4.0], rtol=1e-5)
+        assert ends.largest.vector["x"].dtype == jnp.float32
+        assert curvature.trace(product, params, jax.random.key(0)).value == 8

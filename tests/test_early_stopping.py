@@ -74,6 +74,19 @@ def test_more_is_better_and_the_loss_counts_where_it_is_the_objective():
     assert _train(dataclasses.replace(by_loss, mode="max"), patience=2, keep_best=True).params == 2
 
 
+@pytest.mark.parametrize("dtype", [bool, jnp.uint8, jnp.int32])
+def test_what_is_no_float_counts_as_a_number(dtype):
+    reached = dataclasses.replace(
+        COUNTING, evaluate=lambda params: {"distance": (params > 5).astype(dtype)}, mode="max"
+    )
+    assert _train(reached, keep_best=True).params == 6
+
+
+def test_what_counts_as_better_may_be_traced():
+    train = jax.jit(lambda least: _train(patience=4, min_delta=least).params)
+    assert [train(2.0), train(1.9)] == [6, 8]
+
+
 def test_nan_is_no_improvement():
     def evaluate(params):
         return {"distance": jnp.where(params > 3, jnp.nan, 10 - params)}
@@ -128,6 +141,9 @@ def test_bad_arguments():
         with pytest.raises(gdjax.InvalidValue, match=message):
             _train(**options)
     lost = dataclasses.replace(COUNTING, objective="distanse")
+    wide = dataclasses.replace(COUNTING, evaluate=lambda params: {"distance": params[None]})
+    with pytest.raises(gdjax.InvalidValue, match=r"'distance' must be a scalar, got \(1,\)"):
+        _train(wide, keep_best=True)
     with pytest.raises(gdjax.InvalidValue, match=r"'distanse', which is not measured.*distance"):
         _train(lost, keep_best=True)
 

@@ -8,8 +8,8 @@ import jax.numpy as jnp
 from gdjax import curvature, trees
 from gdjax.binding import Bound
 from gdjax.curvature import Estimate
-from gdjax.diagnostics import layers
-from gdjax.errors import InvalidValue
+from gdjax.diagnostics.examples import example_gradient_norms, examples_in
+from gdjax.errors import InvalidValue, telling
 from gdjax.monitoring import Monitor, Step
 
 
@@ -25,11 +25,15 @@ def noise(microbatches: int = 4) -> Monitor:
       of infinitely many examples; noise may make it negative.
 
     Their ratio is the noise scale, which :func:`noise_scale` estimates from many measurements.
-    Where the program of the loss shows its layers (:func:`layers.example_gradient_norms`) the
+    Where the program of the loss shows its layers (:func:`examples.example_gradient_norms`) the
     parts are single examples, at less than the cost of another step, and ``example_norm_mean``
     and ``example_norm_max`` are measured too; elsewhere they are microbatches, at the cost of one
     step and a variance that is larger. Examples lie along the leading axis of all arrays in a
     batch; where there is none, or only one example, nothing is measured.
+
+    The loss must be a mean over examples, take batches of any size, and be differentiated: of
+    losses with batch normalization, or with an estimator such as :func:`gdjax.spsa`, these
+    numbers mean nothing.
 
     Args:
       microbatches: how many parts, where they are not examples; at least 2. The next smaller
@@ -85,25 +89,18 @@ def noise_scale(variance: Any, signal: Any) -> Estimate:
     return Estimate(ratio(sums[0], sums[1])[..., 0], spread)
 
 
-def examples_in(batch: Any) -> int:
-    """How many examples a batch has: the length of all leading axes; 0 where they differ."""
-    shapes = {jnp.shape(leaf)[:1] for leaf in jax.tree.leaves(batch)}
-    return shapes.pop()[0] if len(shapes) == 1 and () not in shapes else 0
-
-
 def _measure(step: Step, state: Any, microbatches: int) -> tuple[dict[str, Any], Any]:
     examples = examples_in(step.batch)
     if examples < 2:
         return {}, state
     whole = curvature.dot(step.gradient, step.gradient)
-    norms = layers.example_gradient_norms(
-        lambda params: step.loss_fn(params, step.batch), step.params, examples
-    )
     parts, measured = examples, {}
-    if norms is None:
-        parts = next((m for m in range(microbatches, 1, -1) if examples % m == 0), examples)
-        norms = _microbatch_norms(step, parts)
-    else:
+    with telling("diagnostics.noise() needs a loss that takes batches of any size"):
+        norms = example_gradient_norms(step.loss_fn, step.params, step.batch)
+        if in_parts := norms is None:
+            parts = next((m for m in range(microbatches, 1, -1) if examples % m == 0), examples)
+            norms = _microbatch_norms(step, parts)
+    if not in_parts:
         roots = trees.sqrt(norms)
         measured = {"example_norm_mean": roots.mean(), "example_norm_max": roots.max()}
     size, mean = examples // parts, norms.mean()

@@ -31,6 +31,8 @@ def spectrum(iterations: int = 3, samples: int = 1) -> Monitor:
       points uphill or curves down;
     - ``hessian_trace``: over random signs, one draw of them where ``samples`` is 1.
 
+    Where there are no parameters nothing is measured.
+
     Args:
       iterations: products for the eigenvalues, at least 2.
       samples: products for the trace, at least 1.
@@ -48,6 +50,8 @@ def spectrum(iterations: int = 3, samples: int = 1) -> Monitor:
 
 
 def _measure(step: Step, start: Any, iterations: int, samples: int) -> tuple[dict[str, Any], Any]:
+    if not any(map(jnp.size, jax.tree.leaves(step.params))):
+        return {}, start
     product = curvature.hessian_product(
         lambda params: step.loss_fn(params, step.batch), step.params
     )

@@ -28,7 +28,8 @@ def norms() -> Monitor:
     - ``distance``: ``||p - p0||``;
     - ``bad_gradients``: arrays of the gradient whose norm is not finite;
     - ``clipped``: share of the gradient's numbers that the optimizer's clipping (by value, by
-      norm or adaptive) changes, as if it came first; only where there is some.
+      norm or adaptive) changes, as if it came first; only where there is some, for all arrays
+      and without a schedule.
 
     Where the parameters have several layers the first two are measured of each as well, as in
     ``gradient_norm.0``: a layer is what stands together in the tree, such as weights and bias.

@@ -3,11 +3,11 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 import pytest
 
 import gdjax
 from gdjax import diagnostics
-from gdjax.diagnostics.batches import examples_in
 from gdjax.diagnostics.sizes import layer_names
 from tests.runs import assert_close
 
@@ -85,6 +85,7 @@ def test_norms_are_exact_where_there_are_many_numbers():
         ([gdjax.clip_by_global_norm(10.0)], 0),
         ([gdjax.clip_by_global_norm(10.0), gdjax.clip(2.0)], 2 / 3),
         ([], None),
+        ([gdjax.masked(gdjax.clip(6.0), False)], None),  # it does not get all arrays
     ],
 )
 def test_the_clipped_share(rules, share):
@@ -151,9 +152,6 @@ def test_single_examples_tell_more_than_microbatches():
 
 def test_no_noise_where_there_are_no_examples():
     assert _watch([diagnostics.noise()], gdjax.sgd(0.1)) == {}
-    assert examples_in((jnp.ones((4, 2)), jnp.ones(4))) == 4
-    assert examples_in((jnp.ones((4, 2)), jnp.ones(3))) == 0
-    assert examples_in((jnp.ones((4, 2)), jnp.ones(()))) == 0
     with pytest.raises(gdjax.InvalidValue, match="at least 2 microbatches, got 1"):
         diagnostics.noise(1)
     with pytest.raises(gdjax.InvalidValue, match=r"got shapes \(3,\) and \(2,\)"):
@@ -219,6 +217,29 @@ def test_a_histogram_holds_every_number():
     )["gradient_histogram"][0]
     counts = dict(zip(range(-24, 8, 2), (10 * seen).round().astype(int).tolist(), strict=True))
     assert {k: n for k, n in counts.items() if n} == {-24: 3, -2: 1, 0: 2, 2: 1, 6: 3}
+
+
+def test_an_optimizer_of_optax_is_watched_too():
+    seen, expected = (
+        _watch([diagnostics.norms(), diagnostics.spectrum()], optimizer)
+        for optimizer in (optax.sgd(0.1), gdjax.sgd(0.1))
+    )
+    expected.pop("stability")  # Optax does not tell the learning rate
+    assert_close(seen, expected, rtol=1e-6)
+
+
+def test_nothing_has_no_curvature():
+    nothing = _watch(diagnostics.full(), gdjax.sgd(0.1), 1, None, {}, lambda *_: jnp.ones(()))
+    assert "gradient_norm" in nothing
+    assert "sharpness" not in nothing
+
+
+def test_noise_needs_batches_of_any_size():
+    def loss(params, batch, key):
+        return jnp.mean((batch.reshape(16, 3) @ params) ** 2)
+
+    with pytest.raises(gdjax.InvalidType, match=r"noise\(\) needs a loss .* of any size: "):
+        _watch([diagnostics.noise()], gdjax.sgd(0.1), loss=loss, batch=_rows)
 
 
 def test_all_of_them_in_a_sweep():
