@@ -6,10 +6,11 @@ at most ``target``, mean over seeds. They follow ``least * (1 + critical / batch
 ``critical`` twice the batch halves them, far above it saves nothing. It is fitted to the logarithms
 of the updates; ``critical_low`` and ``critical_high`` hold nine of ten fits to seeds drawn again.
 
-``noise_scale`` is measured by ``gdjax.diagnostics.noise`` on the way to the target, at the best
-rate of ``measured_at``, the middle batch size: ``ratio`` is that over ``critical``, and ``near``
-whether it is at most 2 either way. The model and the prediction are those of McCandlish et al., An
-empirical model of large-batch training (https://arxiv.org/abs/1812.06162), equations 2.11 and 2.8.
+``noise_scale`` is measured by ``gdjax.diagnostics.noise`` at the best rate of ``measured_at``, the
+middle batch size: in eight parts of the way to the target, for it changes as the loss falls, and
+their mean. ``ratio`` is that over ``critical``, and ``near`` whether it is at most 2 either way. The
+model and the prediction are those of McCandlish et al., An empirical model of large-batch training
+(https://arxiv.org/abs/1812.06162), equations 2.11 and 2.8.
 """
 
 import argparse
@@ -29,6 +30,7 @@ from gdjax import diagnostics
 
 BATCHES = (4, 8, 16, 32, 64, 128, 256, 512, 1024)
 NEAR = 2.0
+PARTS = 8
 
 
 class Problem(NamedTuple):
@@ -103,15 +105,25 @@ def fit(batches: np.ndarray, taken: np.ndarray) -> tuple[float, float]:
     return least, critical
 
 
-def noise_scale(problem: Problem, batch: int, rate: float, seeds: int, steps: int) -> Any:
-    """On the way to the target: all measurements of all seeds together."""
+def noise_scale(
+    problem: Problem, batch: int, rate: float, seeds: int, steps: int
+) -> tuple[float, float]:
+    """Mean over parts of the way to the target, in each of all seeds together, and its error."""
     task = on_all(problem.make(batch)).with_monitors(diagnostics.noise())
     keys = jax.vmap(jax.random.key)(jnp.arange(seeds))
     train = jax.jit(jax.vmap(lambda key: gdjax.train(task, gdjax.sgd(rate), steps, key, 1)))
     seen = train(keys).evaluations
-    before = seen["loss_of_all"] > problem.target
-    chosen = (seen[f"gradient_{of}"][before] for of in ("variance", "signal"))
-    return diagnostics.noise_scale(*chosen)
+    reached = np.asarray(seen["loss_of_all"] <= problem.target)
+    length = np.where(reached.any(1), reached.argmax(1) + 1, steps)
+    part = PARTS * np.arange(steps) // length[:, None]  # [seed, update]
+    found = [
+        diagnostics.noise_scale(
+            seen["gradient_variance"][part == i], seen["gradient_signal"][part == i]
+        )
+        for i in range(PARTS)
+    ]
+    values, errors = np.array([(float(x.value), float(x.error)) for x in found]).T
+    return float(values.mean()), float(np.linalg.norm(errors) / PARTS)
 
 
 def run(arguments: argparse.Namespace) -> list[harness.Row]:
@@ -134,8 +146,8 @@ def run(arguments: argparse.Namespace) -> list[harness.Row]:
         )
         middle = len(batches) // 2
         steps = int(np.ceil(table[middle].max()))
-        measured = noise_scale(problem, batches[middle], rates[middle], arguments.seeds, steps)
-        ratio = float(measured.value) / critical
+        scale, error = noise_scale(problem, batches[middle], rates[middle], arguments.seeds, steps)
+        ratio = scale / critical
         rows.append(
             {
                 "problem": name,
@@ -145,8 +157,8 @@ def run(arguments: argparse.Namespace) -> list[harness.Row]:
                 "critical_low": float(low),
                 "critical_high": float(high),
                 "measured_at": int(batches[middle]),
-                "noise_scale": float(measured.value),
-                "noise_scale_error": float(measured.error),
+                "noise_scale": scale,
+                "noise_scale_error": error,
                 "ratio": ratio,
                 "near": 1 / NEAR <= ratio <= NEAR,
             }

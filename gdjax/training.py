@@ -1,6 +1,7 @@
 """One training run as one pure function: jittable, vmappable, differentiable."""
 
 import functools
+import operator
 from typing import Any, NamedTuple
 
 import jax
@@ -48,13 +49,10 @@ class TrainResult(NamedTuple):
     @property
     def evaluation(self) -> dict[str, jax.Array]:
         """That of ``params``; of a batch of results, of each its own."""
-
-        def pick(number: jax.Array, evaluations: dict[str, jax.Array]) -> dict[str, jax.Array]:
-            return {name: values[number] for name, values in evaluations.items()}
-
+        pick: Any = operator.getitem
         for _ in range(jnp.ndim(self.number)):
             pick = jax.vmap(pick)
-        return pick(self.number, self.evaluations)
+        return jax.tree.map(lambda values: pick(values, self.number), self.evaluations)
 
 
 def train(

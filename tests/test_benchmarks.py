@@ -11,6 +11,7 @@ import gdjax
 from benchmarks import (
     arguments,
     convolutions,
+    critical_batch,
     harness,
     many_trials,
     monitors,
@@ -187,6 +188,16 @@ def test_monitors(tmp_path, capsys, monkeypatch):
     assert [row["monitors"] for row in results] == ["none", "economy", "full"] * 2
     assert results[0]["over_plain"]["median"] == 1
     assert results[2]["milliseconds"]["median"] > results[0]["milliseconds"]["median"]
+
+
+def test_critical_batch(tmp_path, capsys, monkeypatch):
+    problem = critical_batch.PROBLEMS["digits to 0.5"]._replace(target=1.8, low=0.1, high=0.2)
+    monkeypatch.setattr(critical_batch, "PROBLEMS", {"digits to 0.5": problem})
+    argv = ["--problems", "digits to 0.5", "--batches", "128", "512", "1024", "--seeds", "2"]
+    (row,) = report(critical_batch.BENCHMARK, [*argv, "--devices", "1"], tmp_path, capsys)
+    assert len(row["updates"].split()) == 3
+    assert row["measured_at"] == 512
+    np.testing.assert_allclose(row["ratio"], row["noise_scale"] / row["critical"])
 
 
 def test_many_trials(tmp_path, capsys, monkeypatch):
