@@ -8,7 +8,7 @@ of the updates; ``critical_low`` and ``critical_high`` hold nine of ten fits to 
 
 ``noise_scale`` is measured by ``gdjax.diagnostics.noise`` at the best rate of ``measured_at``, the
 middle batch size: in eight parts of the way to the target, for it changes as the loss falls, and
-their mean. ``ratio`` is that over ``critical``, and ``near`` whether it is at most 2 either way. The
+their mean. ``ratio`` is that over ``critical``, ``near`` whether it is at most 2 either way. The
 model and the prediction are those of McCandlish et al., An empirical model of large-batch training
 (https://arxiv.org/abs/1812.06162), equations 2.11 and 2.8.
 """

@@ -191,7 +191,7 @@ def test_monitors(tmp_path, capsys, monkeypatch):
 
 
 def test_critical_batch(tmp_path, capsys, monkeypatch):
-    problem = critical_batch.PROBLEMS["digits to 0.5"]._replace(target=1.8, low=0.1, high=0.2)
+    problem = critical_batch.PROBLEMS["digits to 0.5"]._replace(target=1.5, low=0.02, high=0.03)
     monkeypatch.setattr(critical_batch, "PROBLEMS", {"digits to 0.5": problem})
     argv = ["--problems", "digits to 0.5", "--batches", "128", "512", "1024", "--seeds", "2"]
     (row,) = report(critical_batch.BENCHMARK, [*argv, "--devices", "1"], tmp_path, capsys)
