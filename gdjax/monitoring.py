@@ -44,7 +44,7 @@ class Monitor:
 
     A task has monitors (:meth:`gdjax.Task.with_monitors`); they look at the last update of each
     segment of :func:`gdjax.train` and :func:`gdjax.sweep`, and change nothing. The updates between
-    cost what they cost without, but that the last gradient is kept.
+    cost what they cost without.
 
     Args:
       measure: ``measure(step, state) -> (measured, state)`` with ``step`` a :class:`Step` and

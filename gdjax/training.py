@@ -90,8 +90,7 @@ def train(
       evaluations. What was not made because the run had stopped is NaN, or 0 where it is no float.
 
     Raises:
-      InvalidValue: a segment or patience of less than one update, a ``min_delta`` below 0, or
-        monitors and no update to look at.
+      InvalidValue: a segment or patience below 1, a ``min_delta`` below 0, monitors but no update.
 
     >>> import gdjax
     >>> task = Task(
@@ -159,9 +158,11 @@ def one_segment(
         return run, (traces, evaluate(task, run.params))
     if steps < 1:
         raise InvalidValue("a task with monitors needs an update for them to look at, got none")
-    run, traces = advance(task, optimizer, run, steps - 1)
+    unseen, traces = advance(task, optimizer, run._replace(watched=None), max(steps - 2, 0))
+    run = unseen._replace(watched=run.watched)
+    run, before = advance(task, optimizer, run, min(steps - 1, 1))
     run, last, measured = watched_step(task, optimizer, run)
-    traces = jax.tree.map(lambda x, y: jnp.append(x, y), traces, last)
+    traces = jax.tree.map(lambda x, y, z: jnp.append(jnp.append(x, y), z), traces, before, last)
     return run, (traces, evaluate(task, run.params) | measured)
 
 
@@ -257,9 +258,8 @@ def _update(
     updates, state = update(grad, run.state, run.params, **extra)
     params = optax.apply_updates(run.params, updates)
     after = Run(params, state, run.key, run.step + 1, run.watched)
-    traces = {"loss": loss, **metrics}
     if run.watched is None:
-        return after, traces, None
+        return after, {"loss": loss, **metrics}, None
     fixed, states = jax.tree.map(_without_derivative, (task, run.watched.states))
     step = Step(
         number=run.step,
@@ -274,7 +274,8 @@ def _update(
         state=run.state,
     )
     step = jax.tree.map(_without_derivative, step)
-    return after._replace(watched=Watched(trees.widen(step.gradient), states)), traces, step
+    after = after._replace(watched=Watched(trees.widen(step.gradient), states))
+    return after, {"loss": loss, **metrics}, step
 
 
 def _without_derivative(x: Any) -> Any:

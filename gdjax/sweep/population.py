@@ -203,11 +203,16 @@ def _advance_chunk(
 
         blank = jax.tree.map(lambda x: x[0], unmeasured.traces)
         length, seen = chunk.lengths[number], {}
-        unseen = length - 1 if task.monitors else length
-        weights, traces = jax.lax.fori_loop(0, unseen, body, (weights, blank))
-        if task.monitors:
-            weights, each_step, seen = watched_step_all(individuals, weights, first + unseen)
-            traces = _put(unseen, traces, each_step)
+        if not task.monitors:
+            weights, traces = jax.lax.fori_loop(0, length, body, (weights, blank))
+        else:
+            watched, weights = weights.watched, weights._replace(watched=None)
+            unseen, last = jnp.maximum(length - 2, 0), length - 1
+            weights, traces = jax.lax.fori_loop(0, unseen, body, (weights, blank))
+            weights = weights._replace(watched=watched)  # which the step before the last changes
+            weights, traces = jax.lax.fori_loop(unseen, last, body, (weights, traces))
+            weights, each_step, seen = watched_step_all(individuals, weights, first + last)
+            traces = _put(last, traces, each_step)
         evaluation, finite = measure_all(individuals, weights)
         done = Segments(traces, evaluation | seen, finite)
         return weights, first + length, _put(number, measured, done)
