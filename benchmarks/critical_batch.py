@@ -59,8 +59,8 @@ PROBLEMS = {
 
 def on_all(task: gdjax.Task) -> gdjax.Task:
     """The same, with the loss of all its training data as what is evaluated."""
-    whole = task.batch.leaves["data"]  # type: ignore[attr-defined]
-    evaluate = gdjax.bind(_loss_of_all, data=whole, loss=task.loss)
+    batch: Any = task.batch
+    evaluate = gdjax.bind(_loss_of_all, data=batch.leaves["data"], loss=task.loss)
     return dataclasses.replace(task, evaluate=evaluate, objective="loss_of_all")
 
 

@@ -113,6 +113,17 @@ def measure(
     return measured, tuple(new)
 
 
+def beside(own: dict[str, Any], watched: dict[str, Any]) -> dict[str, Any]:
+    """What a task measures by itself, and what its monitors do.
+
+    Raises:
+      InvalidValue: both measure something of one name.
+    """
+    for twice in sorted(own.keys() & watched.keys()):
+        raise InvalidValue(f"a monitor and the task both measure {twice!r}; rename one")
+    return own | watched
+
+
 def first_look(
     monitors: Sequence[Monitor],
     loss_and_metrics: Callable[[Any, Any, jax.Array], tuple[Any, dict]],

@@ -166,10 +166,7 @@ class Task:
             raise InvalidValue(f"Task.evaluate and Task.loss both return {twice!r}; rename one")
         watched = self._watched(params, batch, key, optimizers)
         _check_scalars("monitors", watched)
-        names = {"loss", *metrics, *evaluation}
-        for twice in sorted(names & watched.keys()):
-            raise InvalidValue(f"a monitor and the task both measure {twice!r}; rename one")
-        names |= watched.keys()
+        names = set(monitoring.beside({"loss": loss, **metrics, **evaluation}, watched))
         if self.objective not in names:
             raise InvalidValue(
                 f"Task.objective is {shown(self.objective)}, which is not measured; "

@@ -163,7 +163,7 @@ def one_segment(
     run, before = advance(task, optimizer, run, min(steps - 1, 1))
     run, last, measured = watched_step(task, optimizer, run)
     traces = jax.tree.map(lambda x, y, z: jnp.append(jnp.append(x, y), z), traces, before, last)
-    return run, (traces, evaluate(task, run.params) | measured)
+    return run, (traces, monitoring.beside(evaluate(task, run.params), measured))
 
 
 def _segments(

@@ -1,5 +1,7 @@
 """What monitors see, and that they change nothing."""
 
+import dataclasses
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -158,6 +160,11 @@ def test_what_is_no_monitor_is_refused():
     named = PLAIN.with_monitors(Monitor(lambda step, state: ({"loss": step.loss}, state)))
     with pytest.raises(gdjax.InvalidValue, match="a monitor and the task both measure 'loss'"):
         gdjax.sweep(named, gdjax.sgd, {"learning_rate": [0.1]}, steps=2)
+    evaluated = dataclasses.replace(
+        PLAIN.with_monitors(twice), evaluate=lambda params: {"a": params[0]}
+    )
+    with pytest.raises(gdjax.InvalidValue, match="a monitor and the task both measure 'a'"):
+        gdjax.train(evaluated, gdjax.sgd(0.1), 2, 0)
     wide = PLAIN.with_monitors(Monitor(lambda step, state: ({"g": step.gradient}, state)))
     with pytest.raises(gdjax.InvalidValue, match="g must be a scalar, got shape \\(3,\\)"):
         gdjax.sweep(wide, gdjax.sgd, {"learning_rate": [0.1]}, steps=2)

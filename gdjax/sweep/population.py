@@ -125,17 +125,13 @@ def advance(
         task: Task, key: jax.Array, chunks: Chunks, individuals: Any, weights: Weights
     ) -> tuple[Weights, Segments]:
         held = chunks.lengths.shape  # [chunk, segment]
-        unmeasured = Segments(
-            {
-                name: monitoring.unmeasured((*held, segment, width), dtype)
-                for name, dtype in each_step.items()
-            },
-            {
-                name: monitoring.unmeasured((*held, width), dtype)
-                for name, dtype in evaluation.items()
-            },
-            jnp.zeros((*held, width), bool),
-        )
+
+        def blank_of(dtypes: dict[str, Any], *steps: int) -> dict[str, jax.Array]:
+            shape = (*held, *steps, width)
+            return {name: monitoring.unmeasured(shape, dtype) for name, dtype in dtypes.items()}
+
+        finite = jnp.zeros((*held, width), bool)
+        unmeasured = Segments(blank_of(each_step, segment), blank_of(evaluation), finite)
         blank = jax.tree.map(lambda x: x[0], unmeasured)
 
         def one(i: jax.Array, carry: tuple[Weights, Segments]) -> tuple[Weights, Segments]:
