@@ -60,7 +60,7 @@ one = gdjax.sweep(
 )
 figure, axes = plt.subplots(figsize=(7, 3))
 for distance, name, colour in zip(
-    one.evaluations["distance"][:, 0], one.family, [BLUE, GREEN, RED], strict=True
+    one.evaluations["distance_to_minimum"][:, 0], one.family, [BLUE, GREEN, RED], strict=True
 ):
     axes.plot(one.evaluation_steps, distance, color=colour, label=name)
     print(f"{name}: {distance[-1]:.5f} from the minimum after 1000 updates")

@@ -34,7 +34,7 @@ class Function:
     >>> gdjax.problems.booth(jnp.array([1.0, 2.0]))
     Array(5., dtype=float32)
     >>> task = gdjax.problems.booth.task(start=[0.0, 0.0])
-    >>> gdjax.train(task, gdjax.sgd(0.1), steps=100, key=0).evaluation["distance"] < 1e-5
+    >>> gdjax.train(task, gdjax.sgd(0.1), steps=100, key=0).evaluation["distance_to_minimum"] < 1e-5
     Array(True, dtype=bool)
     """
 
@@ -97,7 +97,8 @@ class Function:
             that each key draws anew from the domain.
 
         Returns:
-          A task that evaluates ``distance``, to the nearest global minimizer, where there is one.
+          A task that evaluates ``distance_to_minimum``, that to the nearest global minimizer, where
+          there is one.
 
         Raises:
           InvalidValue: ``start`` has another dimension, or ``spread`` is out of range.
@@ -133,4 +134,4 @@ def _no_batch(key: jax.Array, step: jax.Array) -> None:
 
 def _distance(params: jax.Array, minima: Any) -> dict[str, jax.Array]:
     away = params[None] - jnp.asarray(minima, params.dtype)  # [minimum, dimension]
-    return {"distance": jnp.sqrt(jnp.sum(away**2, axis=1)).min()}
+    return {"distance_to_minimum": jnp.sqrt(jnp.sum(away**2, axis=1)).min()}

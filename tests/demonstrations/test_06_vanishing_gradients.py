@@ -71,6 +71,6 @@ def test_a_unit_on_its_plateau_is_left_by_steps_of_another_size():
     task = gdjax.problems.sigmoid_plateau.task(spread=0.1)  # starts around 5
     optimizers = {"sgd": gdjax.sgd, "adam": gdjax.adam}
     result = gdjax.sweep(task, optimizers, {"learning_rate": 0.1}, seeds=SEEDS, steps=500)
-    sgd, adam = result.final("distance")  # [seed]
+    sgd, adam = result.final("distance_to_minimum")  # [seed]
     assert sgd.min() > 1
     assert adam.max() < 1e-2

@@ -127,7 +127,7 @@ def test_the_condition_number(condition):
 @pytest.mark.parametrize("name", FUNCTIONS)
 def test_each_is_a_task_also_on_the_command_line(name):
     measured = naming.load_task(name).check()
-    assert measured == {"loss"} | ({"distance"} if name != "monkey_saddle" else set())
+    assert measured == {"loss"} | ({"distance_to_minimum"} if name != "monkey_saddle" else set())
 
 
 def test_a_sweep_descends_from_the_start_and_restarts_in_the_domain():
@@ -137,7 +137,7 @@ def test_a_sweep_descends_from_the_start_and_restarts_in_the_domain():
     first = result.traces["loss"][:, :, 0]  # [trial, seed]
     assert np.unique(first[0]).tolist() == [170.0]  # 11**2 + 7**2 at the origin
     assert len(np.unique(first[1])) == 16
-    assert result.final("distance").max() < 1e-3  # of one of four
+    assert result.final("distance_to_minimum").max() < 1e-3  # of one of four
 
 
 def test_starts_under_vmap_and_the_other_well():
@@ -154,7 +154,9 @@ def test_the_condition_decides_how_long_descent_takes():
     space = {"learning_rate": 0.01, "condition": [10.0, 100.0]}
     result = gdjax.sweep(task, gdjax.sgd, space, steps=50)
     steep = np.array([0.9, 0.0]) ** 50
-    np.testing.assert_allclose(result.final("distance")[:, 0], np.hypot(0.99**50, steep), rtol=1e-4)
+    np.testing.assert_allclose(
+        result.final("distance_to_minimum")[:, 0], np.hypot(0.99**50, steep), rtol=1e-4
+    )
 
 
 @pytest.mark.parametrize(
