@@ -3,6 +3,7 @@
 from gdjax.diagnostics.activations import units
 from gdjax.diagnostics.attraction import Basins, basins, distinct_ends, nearest_minimum
 from gdjax.diagnostics.batches import noise, noise_scale
+from gdjax.diagnostics.generalization import Generalization, generalization_gap
 from gdjax.diagnostics.histograms import histogram
 from gdjax.diagnostics.landscapes import (
     Line,
@@ -19,6 +20,7 @@ from gdjax.diagnostics.sizes import norms
 
 __all__ = [
     "Basins",
+    "Generalization",
     "Line",
     "Path",
     "Slice",
@@ -28,6 +30,7 @@ __all__ = [
     "economy",
     "filter_normalized_direction",
     "full",
+    "generalization_gap",
     "histogram",
     "loss_line",
     "loss_slice",
