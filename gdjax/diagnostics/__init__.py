@@ -13,10 +13,11 @@ from gdjax.diagnostics.landscapes import (
     loss_slice,
 )
 from gdjax.diagnostics.paths import Path, coordinates, principal_directions
-from gdjax.diagnostics.series import spikes
+from gdjax.diagnostics.series import spikes, tail_index
 from gdjax.diagnostics.sets import economy, full
 from gdjax.diagnostics.sharpness import spectrum
 from gdjax.diagnostics.sizes import norms
+from gdjax.diagnostics.workers import disagreement
 
 __all__ = [
     "Basins",
@@ -26,6 +27,7 @@ __all__ = [
     "Slice",
     "basins",
     "coordinates",
+    "disagreement",
     "distinct_ends",
     "economy",
     "filter_normalized_direction",
@@ -41,5 +43,6 @@ __all__ = [
     "principal_directions",
     "spectrum",
     "spikes",
+    "tail_index",
     "units",
 ]

@@ -2,9 +2,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+import scipy.stats
 
 import gdjax
-from gdjax.diagnostics import spikes
+from gdjax.diagnostics import spikes, tail_index
 
 NOISE = jax.random.normal(jax.random.key(0), (30, 2000))
 
@@ -56,3 +57,42 @@ def test_bad_arguments(options):
         spikes(jnp.ones(20), **options)
     with pytest.raises(gdjax.InvalidValue, match=r"got shape \(\)"):
         spikes(1.0)
+
+
+def test_the_tail_index_is_the_likeliest_of_a_pareto_tail():
+    values = scipy.stats.t.rvs(2.5, size=1000, random_state=0) ** 2
+    index, error = tail_index(jnp.asarray(values, jnp.float32), 0.1)
+    ordered = np.sort(values)[::-1]
+    likeliest, *_ = scipy.stats.pareto.fit(ordered[:100], floc=0, fscale=ordered[100])
+    np.testing.assert_allclose(index, likeliest, rtol=1e-4)
+    np.testing.assert_allclose(error, likeliest / 10, rtol=1e-4)
+
+
+@pytest.mark.parametrize("true", [0.7, 1.5, 4.0])
+def test_the_tail_index_of_pareto_samples_is_theirs_within_its_error(true):
+    values = scipy.stats.pareto.rvs(true, size=(200, 500), random_state=0)
+    index, error = tail_index(1e3 * values, share=0.2)  # [repetition]
+    np.testing.assert_allclose(index.mean(), true, rtol=0.03)  # biased by k / (k - 1)
+    np.testing.assert_allclose(index.std(), error.mean(), rtol=0.15)
+
+
+def test_the_tail_index_of_a_light_tail_is_large():
+    norms = jnp.linalg.norm(NOISE.reshape(600, 100), axis=1)
+    assert tail_index(norms).value > 10
+
+
+def test_the_tail_index_of_what_has_no_tail():
+    values = jnp.arange(1.0, 21.0)
+    assert tail_index(values.at[3].set(jnp.inf)) == (0, 0)
+    assert tail_index(values.at[3].set(jnp.nan)) == (0, 0)
+    assert tail_index(jnp.ones(20)) == (np.inf, np.inf)
+    assert jnp.isnan(tail_index(jnp.zeros(20).at[0].set(1.0)).value)
+    assert tail_index(jnp.ones(20, jnp.bfloat16)).value.dtype == jnp.float32
+    both = tail_index(jnp.stack([values, values**2])).value
+    np.testing.assert_allclose(both, [tail_index(values).value, both[0] / 2], rtol=1e-6)
+
+
+def test_the_tail_index_needs_a_tail_and_more():
+    for values, share in ((jnp.ones(19), 0.1), (jnp.ones(20), 1.0), (1.0, 0.1)):
+        with pytest.raises(gdjax.InvalidValue, match="tail_index needs at least two values in the"):
+            tail_index(values, share)
