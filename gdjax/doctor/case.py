@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import functools
 from typing import Any
 
 import numpy as np
@@ -20,6 +21,8 @@ FACTORS = (0.01, 0.1, 0.3, 3.0, 10.0, 100.0)
 """Times the learning rate, of the runs beside."""
 WARM_UP = 0.2
 """Share of the updates in which the learning rate of another run rises to its value."""
+JUMP = 10.0
+"""Norms of gradients that are so many times those before and after jump."""
 LOOKS = 32
 """How often curvature and noise are measured; a look costs some 14 updates."""
 
@@ -73,6 +76,24 @@ class Case:
         slowest = self.rates.get(min(self.rates, default=1.0), self.loss[:, :1])
         return np.maximum(self.loss[:, 0], early(slowest).mean(axis=1))
 
+    @functools.cached_property
+    def jumps(self) -> np.ndarray:
+        """How far a gradient's norm is above the medians of those before and after, ``[seed]``.
+
+        The greatest of a run; 0 where norms were not measured, and of norms that the optimizer
+        clips. Also of the run at a tenth of the learning rate, or near it, where there is one: what
+        jumps at high rates alone is their affair.
+        """
+        if "gradient_norm" not in self.seen:
+            return np.zeros(self.seeds)
+        clipped = self.seen.get("clipped", np.zeros(1)) > 0
+        most = np.where(clipped, 0.0, _heights(self.seen["gradient_norm"])).max(axis=1)
+        slower = [factor for factor in self.norms if factor < 1]
+        if not slower:
+            return most
+        tenth = min(slower, key=lambda factor: abs(np.log(factor / 0.1)))
+        return np.minimum(most, _heights(self.norms[tenth]).max(axis=1))
+
     def end(self, loss: np.ndarray) -> np.ndarray:
         """Where losses of a run end, ``[seed]``: the mean of the last tenth; inf if diverged."""
         last = late(loss, parts=10).mean(axis=1, dtype=float)
@@ -94,6 +115,16 @@ def early(values: np.ndarray, parts: int = 4) -> np.ndarray:  # [seed, look]
 def late(values: np.ndarray, parts: int = 4) -> np.ndarray:  # [seed, look]
     """The last of so many parts of a series."""
     return values[:, -max(1, values.shape[1] // parts) :]
+
+
+def _heights(norms: np.ndarray, window: int = 64, least: int = 8) -> np.ndarray:  # [seed, look]
+    """How far each value is above its surroundings; 0 where these are too short."""
+    heights = np.zeros(norms.shape)
+    for i in range(least, norms.shape[1] - least):
+        before, after = norms[:, max(0, i - window) : i], norms[:, i + 1 : i + 1 + window]
+        around = np.maximum(np.median(before, axis=1), np.median(after, axis=1))
+        heights[:, i] = norms[:, i] / np.where(around > 0, around, np.inf)
+    return np.nan_to_num(heights, nan=0.0)
 
 
 def run(task: Task, optimizer: Any, steps: int, seeds: int, key: int) -> Case:

@@ -3,7 +3,7 @@
 import numpy as np
 
 from gdjax.diagnostics import noise_scale
-from gdjax.doctor.case import Case, early, late
+from gdjax.doctor.case import JUMP, Case, early, late
 from gdjax.doctor.rule import rule
 
 OVERFITTING, SMALL, LARGE = "overfitting", "batch too small", "batch too large"
@@ -25,7 +25,7 @@ CRITICAL = (
 def turns_back(case: Case) -> np.ndarray | None:
     """By how much the objective ends worse than at its best, in shares of its way there.
 
-    Only where the training loss still falls.
+    Only where the training loss has fallen since.
     """
     values = case.seen.get(case.objective)
     if values is None or values.shape[1] < 4:
@@ -34,8 +34,10 @@ def turns_back(case: Case) -> np.ndarray | None:
     best = costs.min(axis=1)
     way = np.maximum(costs[:, 0] - best, 1e-30)
     back = (np.median(late(costs, parts=8), axis=1) - best) / way
-    falls = case.end(case.loss) <= late(case.loss, parts=2).mean(axis=1)
-    return np.where(falls, back, np.nan)
+    updates = (costs.argmin(axis=1) + 1) * case.steps // costs.shape[1]  # at the best
+    window = max(1, case.steps // 10)
+    then = [loss[max(0, n - window) : n].mean() for loss, n in zip(case.loss, updates, strict=True)]
+    return np.where(case.end(case.loss) <= then, back, np.nan)
 
 
 @rule(
@@ -63,8 +65,8 @@ def batch_over_noise(case: Case) -> np.ndarray | None:
 
 
 def _whole(ratio: float) -> int:
-    """Batches in one, as many as there are at most in a run."""
-    return round(min(ratio, 1000.0))
+    """Batches in one; some, where the ratio is not known but for being large."""
+    return round(min(ratio, 100.0))
 
 
 def _noise_scale(case: Case, parts: int) -> np.ndarray | None:  # [seed], in examples
@@ -73,7 +75,7 @@ def _noise_scale(case: Case, parts: int) -> np.ndarray | None:  # [seed], in exa
     variance, signal = (early(case.seen[f"gradient_{of}"], parts) for of in ("variance", "signal"))
     if variance.shape[1] < 2:
         return None
-    noisy = np.isfinite(variance).all(axis=1) & (variance.sum(axis=1) > 0)
+    noisy = np.isfinite(variance).all(axis=1) & (variance.sum(axis=1) > 0) & (case.jumps < JUMP)
     return np.where(noisy, np.asarray(noise_scale(variance, signal).value), np.nan)
 
 

@@ -2,11 +2,10 @@
 
 import numpy as np
 
-from gdjax.doctor.case import Case, early, late
+from gdjax.doctor.case import JUMP, Case, early, late
 from gdjax.doctor.rule import rule
 
 VANISHING, EXPLODING, CORRUPTED = "vanishing gradients", "exploding gradients", "corrupted examples"
-JUMP = 10.0
 HALF = "chosen: sound runs of `python -m benchmarks.doctor` have at most half of it"
 
 
@@ -15,6 +14,40 @@ def _initialize(case: Case, number: float) -> str:
         "# of each layer, in Task.init; with ReLU units and residual connections\n"
         "weights = jax.nn.initializers.he_normal()(key, shape)"
     )
+
+
+@rule(
+    EXPLODING,
+    JUMP,
+    "clip at half to ten times the average norm (Pascanu et al., https://arxiv.org/abs/1211.5063, "
+    "section 3.2)",
+    lambda case, _: (
+        "optimizer = gdjax.chain(gdjax.clip_by_global_norm("
+        f"{np.nanmedian(early(case.seen['gradient_norm'], parts=10)):.2g}), optimizer)"
+    ),
+    share=0.25,
+)
+def spikes(case: Case) -> np.ndarray | None:
+    """The greatest norm of a gradient over the median of those before, and of those after."""
+    return case.jumps if "gradient_norm" in case.seen else None
+
+
+@rule(
+    EXPLODING,
+    1.0,
+    "none should be",
+    lambda case, _: "optimizer = gdjax.apply_if_finite(optimizer, max_consecutive_errors=100)",
+    share=0.25,
+)
+def is_not_finite(case: Case) -> np.ndarray | None:
+    """Looks at which the gradient was not finite.
+
+    Only where the run ends with such a loss: there nothing was done about it.
+    """
+    if "bad_gradients" not in case.seen:
+        return None
+    looks = (case.seen["bad_gradients"] > 0).sum(axis=1)
+    return np.where(np.isfinite(case.loss[:, -1]), np.nan, looks)
 
 
 @rule(
@@ -37,8 +70,7 @@ def differs_by_layer(case: Case) -> np.ndarray | None:
         return None
     norms = np.median(np.stack(layers), axis=2)  # [layer, seed]
     ratio = norms.max(axis=0) / np.where(norms > 0, norms, np.inf).min(axis=0)
-    jumps = _jumps(case)
-    return ratio if jumps is None else np.where(jumps >= JUMP, np.nan, ratio)
+    return np.where(case.jumps >= JUMP, np.nan, ratio)
 
 
 @rule(VANISHING, 0.5, HALF, _initialize)
@@ -51,40 +83,6 @@ def units_are_dead(case: Case) -> np.ndarray | None:
 def units_are_saturated(case: Case) -> np.ndarray | None:
     """Share of tanh and logistic units with less than a tenth of their slope, late in the run."""
     return _late(case, "saturated_units")
-
-
-@rule(
-    EXPLODING,
-    JUMP,
-    "clip at half to ten times the average norm (Pascanu et al., https://arxiv.org/abs/1211.5063, "
-    "section 3.2)",
-    lambda case, _: (
-        "optimizer = gdjax.chain(gdjax.clip_by_global_norm("
-        f"{np.nanmedian(case.seen['gradient_norm']):.2g}), optimizer)"
-    ),
-    share=0.25,
-)
-def spikes(case: Case) -> np.ndarray | None:
-    """The greatest norm of a gradient over the median of those before, and of those after.
-
-    Also at a tenth of the learning rate, or near it, where that was tried.
-    """
-    return _jumps(case)
-
-
-@rule(
-    EXPLODING,
-    1.0,
-    "none should be",
-    lambda case, _: "optimizer = gdjax.apply_if_finite(optimizer, max_consecutive_errors=100)",
-    share=0.25,
-)
-def is_not_finite(case: Case) -> np.ndarray | None:
-    """Updates whose gradient was not finite, but not the loss."""
-    if "bad_gradients" not in case.seen:
-        return None
-    bad, finite = case.seen["bad_gradients"] > 0, np.isfinite(case.loss)
-    return bad.sum(axis=1).astype(float) if bad.shape == finite.shape else None
 
 
 @rule(
@@ -101,44 +99,25 @@ def is_not_finite(case: Case) -> np.ndarray | None:
     ),
 )
 def examples_stand_out(case: Case) -> np.ndarray | None:
-    """The greatest norm of an example's gradient over the median, in the first looks."""
+    """The greatest norm of an example's gradient over the median, at the first look.
+
+    Later most examples of sound data are learned, and what is left stands out as well.
+    """
     if "example_norm_median" not in case.seen:
         return None
-    most, usual = (case.seen[f"example_norm_{of}"][:, :2] for of in ("max", "median"))
-    return np.median(most / np.maximum(usual, 1e-30), axis=1)
-
-
-def _jumps(case: Case) -> np.ndarray | None:  # [seed]
-    if "gradient_norm" not in case.seen:
-        return None
-    tenth = min(
-        (factor for factor in case.norms if factor < 1),
-        key=lambda factor: abs(np.log(factor / 0.1)),
-        default=None,
-    )
-    runs = [case.seen["gradient_norm"], *([] if tenth is None else [case.norms[tenth]])]
-    return np.min([[_stands_out(norms) for norms in run] for run in runs], axis=0)
+    most, usual = (case.seen[f"example_norm_{of}"][:, 0] for of in ("max", "median"))
+    return most / np.maximum(usual, 1e-30)
 
 
 def _late(case: Case, name: str) -> np.ndarray | None:
     return np.median(late(case.seen[name]), axis=1) if name in case.seen else None
 
 
-def _stands_out(norms: np.ndarray, window: int = 64, least: int = 8) -> float:
-    """Of a series, how far one value is above both its surroundings; 0 where it is too short."""
-    heights = [0.0]
-    for i in range(least, len(norms) - least):
-        before, after = norms[max(0, i - window) : i], norms[i + 1 : i + 1 + window]
-        around = max(np.median(before), np.median(after))
-        heights.append(norms[i] / around if around > 0 else 0.0)
-    return float(np.nanmax(heights))
-
-
 RULES = (
+    spikes,
+    is_not_finite,
     differs_by_layer,
     units_are_dead,
     units_are_saturated,
-    spikes,
-    is_not_finite,
     examples_stand_out,
 )

@@ -9,6 +9,7 @@ import gdjax
 from gdjax.doctor import RULES, examine
 from tests.doctor.cases import SEEDS, case, raised, series
 
+JUMPING = raised(series(1.0, 1.0), 40, 20.0)
 STEADY, FALLING = series(1.0, 1.0), 10 ** series(0.0, -9.0)
 NOT_FALLING = series(2.0, 2.0)
 EQUAL = {"gradient_norm": STEADY}
@@ -42,13 +43,15 @@ PRESENT = {
     "units_are_dead": [case(seen={"dead_units": series(0.1, 0.9)})],
     "units_are_saturated": [case(seen={"saturated_units": series(0.1, 0.9)})],
     "spikes": [
-        case(seen={"gradient_norm": raised(STEADY, 40, 20.0)}),
+        case(seen={"gradient_norm": JUMPING}),
         case(
-            seen={"gradient_norm": raised(STEADY, 40, 20.0)},
+            seen={"gradient_norm": JUMPING},
             norms={0.1: raised(STEADY, 30, 20.0), 0.01: STEADY},
         ),
     ],
-    "is_not_finite": [case(seen={"bad_gradients": raised(0 * STEADY, 40, 2)})],
+    "is_not_finite": [
+        case(loss=raised(STEADY, -1, np.nan), seen={"bad_gradients": raised(0 * STEADY, 40, 2)})
+    ],
     "examples_stand_out": [
         case(seen={"example_norm_max": 50 * STEADY, "example_norm_median": STEADY})
     ],
@@ -92,15 +95,20 @@ ABSENT = {
         case(loss=np.arange(1.0, 5)[:, None] * series(1.0, 0.0, 0.0), seen=EQUAL),
     ],
     "curves_down": [case(seen={"sharpness": STEADY, "lowest_curvature": -STEADY / 2})],
-    "differs_by_layer": [case(seen={"gradient_norm.0": STEADY / 10, "gradient_norm.1": STEADY})],
+    "differs_by_layer": [
+        case(seen={"gradient_norm.0": STEADY / 10, "gradient_norm.1": STEADY}),
+        case(seen={"gradient_norm.0": 0 * STEADY, "gradient_norm.1": STEADY}),  # it is not used
+    ],
     "units_are_dead": [case(seen={"dead_units": series(0.9, 0.1)})],
     "units_are_saturated": [case(seen={"saturated_units": series(0.9, 0.1)})],
     "spikes": [
         case(seen={"gradient_norm": series(1.0, 1.0, 30.0, 30.0)}),  # it stays
-        case(seen={"gradient_norm": raised(STEADY, 40, 20.0)}, norms={0.1: STEADY}),
+        case(seen={"gradient_norm": JUMPING}, norms={0.1: STEADY}),
+        case(seen={"gradient_norm": JUMPING, "clipped": JUMPING - 1}),
     ],
     "is_not_finite": [
-        case(seen={"bad_gradients": 0 * STEADY}),
+        case(loss=raised(STEADY, -1, np.nan), seen={"bad_gradients": 0 * STEADY}),
+        case(seen={"bad_gradients": raised(0 * STEADY, 40, 2)}),  # it was left out
     ],
     "examples_stand_out": [
         case(seen={"example_norm_max": series(2.0, 99.0), "example_norm_median": STEADY})
@@ -108,7 +116,7 @@ ABSENT = {
     "turns_back": [
         case(seen={"heldout": series(2.0, 1.0)}, objective="heldout"),
         case(
-            loss=series(2.0, 1.0, 1.9),
+            loss=series(2.0, 1.0, 1.9),  # what is trained goes wrong as well
             seen={"heldout": series(2.0, 1.0, 1.5)},
             objective="heldout",
         ),
