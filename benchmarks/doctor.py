@@ -103,11 +103,11 @@ def with_bad_examples(task: gdjax.Task) -> gdjax.Task:
     return with_batches(task, spoil)
 
 
-def from_zero(task: gdjax.Task) -> gdjax.Task:
-    """All parameters are zero at the start."""
+def with_weights(task: gdjax.Task, times: float) -> gdjax.Task:
+    """All parameters are so many times as large at the start."""
 
     def init(key: jax.Array) -> Any:
-        return jax.tree.map(jnp.zeros_like, task.init(key))
+        return jax.tree.map(lambda x: times * x, task.init(key))
 
     return dataclasses.replace(task, init=init)
 
@@ -140,7 +140,9 @@ PATIENTS = {
         SADDLE, lambda: problems.beale.task(start=(0.0, 1.0)), lambda: gdjax.sgd(0.002)
     ),
     "digits_factorization from zero": Patient(
-        SADDLE, lambda: from_zero(problems.digits_factorization(4)), lambda: gdjax.adam(0.01)
+        SADDLE,
+        lambda: with_weights(problems.digits_factorization(4), 0.0),
+        lambda: gdjax.adam(0.01),
     ),
     "12 logistic layers": Patient(
         VANISHING, lambda: network(12, jax.nn.sigmoid, init.glorot_normal()), lambda: gdjax.sgd(0.1)
@@ -170,17 +172,17 @@ PATIENTS = {
     "breast_cancer, batches of 1024": Patient(
         LARGE, lambda: problems.breast_cancer(1024), lambda: gdjax.sgd(0.3)
     ),
-    "language_model, adam 0.03": Patient(
-        START, lambda: problems.language_model(16, 16, 1, 2, 16), lambda: gdjax.adam(3e-2)
+    "digits, large weights, sgd 0.54": Patient(
+        START, lambda: with_weights(problems.digits(), 3.0), lambda: gdjax.sgd(0.54)
     ),
-    "digits, 6 layers, adam 0.02": Patient(
-        START, lambda: problems.digits((64,) * 6), lambda: gdjax.adam(2e-2)
+    "digits, large weights, momentum 0.25": Patient(
+        START, lambda: with_weights(problems.digits(), 3.0), lambda: momentum(0.25)
     ),
     "digits, bad examples": Patient(
         CORRUPTED, lambda: with_bad_examples(problems.digits()), lambda: gdjax.sgd(0.03)
     ),
-    "breast_cancer, bad examples": Patient(
-        CORRUPTED, lambda: with_bad_examples(problems.breast_cancer(64)), lambda: gdjax.sgd(0.1)
+    "digits, bad examples, adam": Patient(
+        CORRUPTED, lambda: with_bad_examples(problems.digits((32,))), lambda: gdjax.adam(1e-3)
     ),
     "digits, sgd": Patient("", problems.digits, lambda: gdjax.sgd(0.1)),
     "digits, momentum": Patient("", problems.digits, lambda: momentum(0.02)),
