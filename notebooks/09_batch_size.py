@@ -41,7 +41,7 @@ HIDDEN, SIZES, SEEDS, STAGE = ((), [4, 16], 2, 16) if FAST else ((32,), [1, 4, 1
 RATES = [0.02 * 1.5**i for i in range(0, 12, 4 if FAST else 1)]
 NOTEBOOK = {"figure.dpi": 90, "figure.constrained_layout.use": True, "text.parse_math": True}
 plt.style.use(["default", canvas.STYLE, NOTEBOOK])
-BLUE, RED, GREEN, PINK, *_ = FAMILY_COLOURS
+BLUE, RED, GREEN, *_ = FAMILY_COLOURS
 
 # %% [markdown]
 # ## One sampler, all batch sizes
@@ -208,7 +208,7 @@ result = gdjax.sweep(
 # %%
 cases = {
     "batches of 16": (1, 1, 1.0, GREY),
-    "four collected": (4, 1, 1.0, PINK),
+    "four collected": (4, 1, 1.0, GREEN),
     "rate falls": (1, 1, 0.25, BLUE),
     "batch grows": (1, 4, 1.0, RED),
 }

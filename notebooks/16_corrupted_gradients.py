@@ -41,7 +41,7 @@ FAST = os.environ.get("GDJAX_FAST") == "1"
 SEEDS, STEPS, RATES = (2, 20, [0.1]) if FAST else (5, 250, [0.1, 0.3, 1.0])
 NOTEBOOK = {"figure.dpi": 90, "figure.constrained_layout.use": True, "text.parse_math": True}
 plt.style.use(["default", canvas.STYLE, NOTEBOOK])
-BLUE, RED, GREEN, PINK, *_ = FAMILY_COLOURS
+BLUE, RED, GREEN, *_ = FAMILY_COLOURS
 
 # %% [markdown]
 # ## Ten workers, two of which send garbage
@@ -98,9 +98,9 @@ task = gdjax.Task(
 # %% [markdown]
 # ## Detected
 #
-# At the start of training, for 40 batches: how far each worker points away from the
-# median of all, and how long its gradient is. The noise scale is that of the monitor `noise`, with
-# workers for its microbatches.
+# At the start of training, for 40 batches: how far each worker points away from the median of all,
+# and how long its gradient is. The noise scale is that of the monitor `noise`, with workers for its
+# microbatches.
 
 
 # %%
@@ -201,6 +201,7 @@ plt.show()
 # %% [markdown]
 # - *The mean* fails with any garbage, at its best rate. Momentum and larger batches average more of
 #   it; clipping the mean bounds a step whose direction is garbage. None of them helps.
-# - *Bounding each worker* before the mean does, and so do the robust rules. Of these the geometric
-#   median loses least: with honest workers it is nearly as good as the mean, where the median of
-#   each coordinate and the trimmed mean cost two to three hundredths of accuracy.
+# - *Bounding each worker* before the mean does, at no cost here where all are honest; the bound has
+#   to be chosen. The robust rules need none. Of them the geometric median loses least: it is nearly
+#   as good as the mean of honest workers, where the median of each coordinate and the trimmed mean
+#   cost two to three hundredths of accuracy.
