@@ -16,7 +16,11 @@ HELD_OUT = 1000  # sequences
 
 
 def adding(
-    length: int = 50, hidden: int = 64, batch_size: int = 32, recurrent_scale: float = 1.0
+    length: int = 50,
+    hidden: int = 64,
+    batch_size: int = 32,
+    recurrent_scale: float = 1.0,
+    rectified: bool = False,
 ) -> Task:
     """The adding problem: the sum of two numbers, marked in a long sequence, at its end.
 
@@ -29,13 +33,15 @@ def adding(
     orthogonal times ``recurrent_scale``.
 
     Over ``length`` steps the gradient is multiplied by that scale as often, and by the slopes of
-    tanh: well below 1 it vanishes, well above 1 it explodes.
+    tanh: well below 1 it vanishes, well above 1 it explodes. A rectified network has ReLU in the
+    place of tanh and the identity in that of the orthogonal matrix: no slope holds its gradients.
 
     Args:
       length: of the sequences, at least 2.
       hidden: size of the state.
       batch_size: sequences in a mini-batch.
       recurrent_scale: of the recurrent matrix; a leaf, which a sweep may vary.
+      rectified: ReLU and the identity, for tanh and an orthogonal matrix.
 
     Returns:
       A task that evaluates ``heldout_loss`` (half the mean squared error), its objective: 1/12
@@ -46,17 +52,19 @@ def adding(
 
     Reference:
       Hochreiter and Schmidhuber, Long short-term memory, 1997, section 5.4, with numbers and marks
-      as in Le et al. (https://arxiv.org/abs/1504.00941), section 4.1.
+      as in Le et al., A simple way to initialize recurrent networks of rectified linear units
+      (https://arxiv.org/abs/1504.00941), section 4.1, whose network is the rectified one, but for
+      the initialization of its inputs and output.
     """
     check_sizes("adding", length=length, hidden=hidden, batch_size=batch_size)
     if length < 2:
         raise InvalidValue(f"adding: length must be at least 2, got {length}")
     heldout = _draw(jax.random.key(0), 0, length, HELD_OUT)
     return Task(
-        init=bind(_init, hidden=hidden, recurrent_scale=recurrent_scale),
-        loss=_loss,
+        init=bind(_init, hidden=hidden, recurrent_scale=recurrent_scale, rectified=rectified),
+        loss=bind(_loss, rectified=rectified),
         batch=Bound(_draw, structure={"length": length, "batch_size": batch_size}),
-        evaluate=Bound(_evaluate, {"data": heldout}),
+        evaluate=Bound(_evaluate, {"data": heldout}, {"rectified": rectified}),
         objective="heldout_loss",
     )
 
@@ -72,21 +80,26 @@ def _draw(key: jax.Array, step: Any, length: int, batch_size: int) -> dict[str, 
     return {"x": jnp.stack([numbers, marks], axis=-1), "y": jnp.sum(numbers * marks, axis=1)}
 
 
-def _init(key: jax.Array, hidden: Size, recurrent_scale: NonNegative) -> dict[str, jax.Array]:
+def _init(
+    key: jax.Array, hidden: Size, recurrent_scale: NonNegative, rectified: bool
+) -> dict[str, jax.Array]:
     inputs, recurrent, output = jax.random.split(key, 3)
     lecun, orthogonal = jax.nn.initializers.lecun_normal(), jax.nn.initializers.orthogonal()
+    matrix = jnp.eye(hidden) if rectified else orthogonal(recurrent, (hidden, hidden))
     return {
         "inputs": lecun(inputs, (2, hidden)),
-        "recurrent": recurrent_scale * orthogonal(recurrent, (hidden, hidden)),
+        "recurrent": recurrent_scale * matrix,
         "b": jnp.zeros(hidden),
         "output": lecun(output, (hidden, 1)),
         "output_b": jnp.zeros(1),
     }
 
 
-def _outputs(params: dict[str, jax.Array], x: jax.Array) -> jax.Array:
+def _outputs(params: dict[str, jax.Array], x: jax.Array, rectified: bool) -> jax.Array:
+    unit = jax.nn.relu if rectified else jnp.tanh
+
     def step(h: jax.Array, x: jax.Array) -> tuple[jax.Array, None]:
-        h = jnp.tanh(x @ params["inputs"] + h @ params["recurrent"] + params["b"][None])
+        h = unit(x @ params["inputs"] + h @ params["recurrent"] + params["b"][None])
         return h, None  # [sequence, hidden]
 
     start = jnp.zeros((len(x), len(params["b"])))
@@ -94,9 +107,9 @@ def _outputs(params: dict[str, jax.Array], x: jax.Array) -> jax.Array:
     return (last @ params["output"] + params["output_b"][None])[:, 0]
 
 
-def _loss(params: Any, batch: Any, key: Any) -> jax.Array:
-    return optax.l2_loss(_outputs(params, batch["x"]), batch["y"]).mean()
+def _loss(params: Any, batch: Any, key: Any, rectified: bool) -> jax.Array:
+    return optax.l2_loss(_outputs(params, batch["x"], rectified), batch["y"]).mean()
 
 
-def _evaluate(params: Any, data: Any) -> dict[str, jax.Array]:
-    return {"heldout_loss": _loss(params, data, None)}
+def _evaluate(params: Any, data: Any, rectified: bool) -> dict[str, jax.Array]:
+    return {"heldout_loss": _loss(params, data, None, rectified)}

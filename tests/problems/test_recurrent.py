@@ -32,15 +32,22 @@ def test_two_numbers_are_marked_one_in_each_half(task):
     np.testing.assert_allclose(np.mean((batch["y"] - 1) ** 2) / 2, 1 / 12, rtol=0.1)
 
 
-def test_an_output_by_hand():
-    task = problems.adding(length=2, hidden=2)
-    w, u, b = np.array([[1.0, 2.0], [0.5, 0.0]]), np.array([[0.0, 1.0], [-1.0, 0.5]]), [0.1, 0.2]
+@pytest.mark.parametrize("rectified", [False, True])
+def test_an_output_by_hand(rectified):
+    task = problems.adding(length=2, hidden=2, rectified=rectified)
+    unit = (lambda x: np.maximum(x, 0)) if rectified else np.tanh
+    w, u, b = np.array([[1.0, -2.0], [0.5, 0.0]]), np.array([[0.0, 1.0], [-1.0, 0.5]]), [0.1, 0.2]
     params = {"inputs": w, "recurrent": u, "b": np.array(b)}
     params |= {"output": np.array([[2.0], [3.0]]), "output_b": np.array([-1.0])}
     x = np.array([[0.3, 1.0], [0.4, 1.0]])
-    h = np.tanh(x[1] @ w + np.tanh(x[0] @ w + b) @ u + b)
+    h = unit(x[1] @ w + unit(x[0] @ w + b) @ u + b)
     loss = task.loss(params, {"x": x[None], "y": np.array([0.7])}, None)
     np.testing.assert_allclose(loss, (h @ [2, 3] - 1 - 0.7) ** 2 / 2, rtol=1e-5)
+
+
+def test_a_rectified_network_starts_with_a_multiple_of_the_identity():
+    task = problems.adding(length=2, hidden=3, recurrent_scale=0.5, rectified=True)
+    np.testing.assert_array_equal(task.init(jax.random.key(0))["recurrent"], 0.5 * np.eye(3))
 
 
 def test_gradients_vanish_or_explode_with_the_scale(task):
