@@ -12,6 +12,7 @@ from benchmarks import (
     arguments,
     convolutions,
     critical_batch,
+    doctor,
     harness,
     many_trials,
     monitors,
@@ -22,6 +23,7 @@ from benchmarks import (
     sweep,
 )
 from benchmarks.harness import Quartiles
+from gdjax.doctor import RULES
 
 
 class Clock:
@@ -180,6 +182,17 @@ def test_range_finder(tmp_path, capsys, monkeypatch):
         assert row["spread"] > 0
     near = sum(1 / 3 <= row["ratio"] <= 3 for row in rounds)
     assert (hits["ratio"], sum(row["near"] for row in rounds)) == (f"{near} of 2", near)
+
+
+def test_doctor(tmp_path, capsys):
+    argv = ["--patients", "quadratic of 1e4", "quadratic of 5"]
+    ill, sound, counted, _, *levels, hits = report(doctor.BENCHMARK, argv, tmp_path, capsys)
+    assert ill["found"] == ill["planted"] == "ill-conditioning"
+    assert sound["found"] == sound["planted"] == "-"
+    assert counted == {"run": "all 1", "planted": "ill-conditioning", "ill-conditioning": 1}
+    assert {row["run"] for row in levels} == {rule.name for rule in RULES}
+    assert max(row["sound_at_most"] for row in levels) < 0.5
+    assert hits == {"run": "all", "named": "1 of 1", "quiet": "1 of 1"}
 
 
 def test_monitors(tmp_path, capsys, monkeypatch):

@@ -101,10 +101,11 @@ class Case:
 
     def missed(self, other: np.ndarray) -> np.ndarray:
         """Share of the fall of the other run's loss that this one misses, ``[seed]``."""
-        start, reached = self.start, self.end(other)
+        start, end, reached = self.start, self.end(self.loss), self.end(other)
         fall = start - reached  # -inf where the other one diverges
-        short = np.minimum(self.end(self.loss), start) - np.minimum(reached, start)
-        return np.where(fall > 0, short / np.where(fall > 0, fall, 1.0), 0.0)
+        falls = fall > 1e-3 * np.abs(start)
+        short = np.minimum(end, start) - np.minimum(reached, start)
+        return np.where(falls, short / np.where(falls, fall, 1.0), 0.0)
 
 
 def early(values: np.ndarray, parts: int = 4) -> np.ndarray:  # [seed, look]

@@ -29,6 +29,7 @@ class Diagnosis:
       not_told: challenges of which what was measured tells nothing.
       seeds: runs that were looked at.
       steps: updates in each.
+      numbers: what each rule measured, whether it is a sign or not, by the rule's name, ``[seed]``.
     """
 
     findings: tuple[Finding, ...]
@@ -36,6 +37,7 @@ class Diagnosis:
     not_told: tuple[str, ...]
     seeds: int
     steps: int
+    numbers: dict[str, np.ndarray] = dataclasses.field(compare=False, repr=False)
 
     @property
     def challenges(self) -> tuple[str, ...]:
@@ -148,13 +150,14 @@ def diagnose_sweep(result: SweepResult, trial: int | None = None) -> Diagnosis:
 
 def examine(case: Case) -> Diagnosis:
     """Apply all rules."""
-    findings, told = [], set()
+    findings, told, measured = [], set(), {}
     for rule in RULES:
         with np.errstate(all="ignore"):  # of runs that diverged
             numbers = rule.measure(case)
         if numbers is None:
             continue
         told.add(rule.challenge)
+        measured[rule.name] = numbers
         if finding := rule.find(numbers, case):
             findings.append(finding)
     known = tuple(dict.fromkeys(rule.challenge for rule in RULES))
@@ -164,6 +167,7 @@ def examine(case: Case) -> Diagnosis:
         not_told=tuple(name for name in known if name not in told),
         seeds=case.seeds,
         steps=case.steps,
+        numbers=measured,
     )
 
 

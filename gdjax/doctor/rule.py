@@ -60,6 +60,11 @@ class Rule:
     remedy: Callable[[Case, float], str]
     share: float = 0.5
 
+    @property
+    def name(self) -> str:
+        """That of the function that measures."""
+        return self.measure.__name__
+
     def find(self, numbers: np.ndarray, case: Case) -> Finding | None:
         """What the numbers that were measured, ``[seed]``, tell."""
         signs = np.nan_to_num(numbers, nan=-np.inf) >= self.threshold

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from gdjax.doctor.case import Case, late
+from gdjax.doctor.case import Case, early, late
 from gdjax.doctor.rule import rule
 
 ILL, MINIMA, SADDLE = "ill-conditioning", "local minima", "saddle point"
@@ -49,7 +49,7 @@ def ends_above_the_best(case: Case) -> np.ndarray | None:
     if case.seeds < 2 or "gradient_norm" not in case.seen:
         return None
     end, norm = case.end(case.loss), case.seen["gradient_norm"]
-    moving = np.median(late(norm), axis=1) > 1e-2 * norm.max(axis=1)
+    moving = np.median(late(norm), axis=1) > 1e-2 * np.median(early(norm, parts=16), axis=1)
     if "lowest_curvature" in case.seen:
         moving |= np.median(late(relative_curvature(case)), axis=1) < -0.1
     fall = np.maximum(case.start - end.min(), 1e-30)

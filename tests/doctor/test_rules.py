@@ -72,6 +72,7 @@ ABSENT = {
         case(rates={0.1: series(2.0, 0.9)}),
         case(loss=series(2.0, np.nan), rates={0.1: series(2.0, np.nan)}),
         case(loss=series(2.0, 3.0), rates={0.1: series(2.0, 2.5)}),
+        case(loss=series(2.0, 2.0), rates={0.1: series(2.0, 1.9999)}),
     ],
     "misses_what_faster_runs_reach": [case(rates={10.0: series(2.0, np.nan)})],
     "misses_what_a_warm_up_reaches": [case(warmed=series(2.0, 1.0)), case(warmed=NOT_FALLING)],
@@ -139,11 +140,11 @@ CASES = [
 
 
 def named(name):
-    return next(rule for rule in RULES if rule.measure.__name__ == name)
+    return next(rule for rule in RULES if rule.name == name)
 
 
 def test_each_rule_has_its_cases():
-    names = {rule.measure.__name__ for rule in RULES}
+    names = {rule.name for rule in RULES}
     assert names == PRESENT.keys() | OF_SWEEPS == ABSENT.keys() | OF_SWEEPS
 
 
@@ -190,10 +191,10 @@ def test_what_is_said():
 
 
 REMEDIES = {
-    rule.measure.__name__: rule.find(np.full(SEEDS, 2 * rule.threshold), made)
+    rule.name: rule.find(np.full(SEEDS, 2 * rule.threshold), made)
     for rule in RULES
-    if rule.measure.__name__ in PRESENT
-    for made in PRESENT[rule.measure.__name__][:1]
+    if rule.name in PRESENT
+    for made in PRESENT[rule.name][:1]
 }
 
 
