@@ -17,7 +17,12 @@ BLOCK = 4096  # characters
 
 
 def language_model(
-    length: int = 64, width: int = 64, layers: int = 2, heads: int = 4, batch_size: int = 32
+    length: int = 64,
+    width: int = 64,
+    layers: int = 2,
+    heads: int = 4,
+    batch_size: int = 32,
+    post_norm: bool = False,
 ) -> Task:
     """The next character of Python's documentation, by a small transformer.
 
@@ -37,6 +42,8 @@ def language_model(
       layers: of attention and perceptron.
       heads: of the attention.
       batch_size: windows in a mini-batch, from anywhere in any block.
+      post_norm: normalize the sum behind each part, as the first transformer does, instead of what
+        goes into it.
 
     Returns:
       A task that evaluates ``heldout_loss`` (nats a character, its objective) and
@@ -61,7 +68,7 @@ def language_model(
     train, heldout = blocks(as_characters(documentation()), BLOCK)
     count = (BLOCK - 1) // length  # of windows in a block, each followed by one more character
     places = jnp.arange(count)[:, None] * length + jnp.arange(length + 1)[None]
-    structure = {"heads": heads}
+    structure = {"heads": heads, "post_norm": post_norm}
     return Task(
         init=Bound(_init, structure={"length": length, "width": width, "layers": layers}),
         loss=Bound(_loss, structure=structure),
@@ -116,19 +123,27 @@ def _attention(layer: Any, x: jax.Array, heads: int) -> jax.Array:
     return seen.reshape(x.shape) @ layer["attended"]
 
 
-def _logits(params: Any, characters: jax.Array, heads: int) -> jax.Array:
+def _perceptron(layer: Any, x: jax.Array) -> jax.Array:
+    return jax.nn.relu(x @ layer["widen"]) @ layer["narrow"]
+
+
+def _logits(params: Any, characters: jax.Array, heads: int, post_norm: bool) -> jax.Array:
     position = params["position"][: characters.shape[1]]
     x = params["embedding"][characters] + position[None]  # [window, character, width]
     for layer in params["layers"]:
-        x += _attention(layer, _normalized(x, layer["norm_1"]), heads)
-        x += jax.nn.relu(_normalized(x, layer["norm_2"]) @ layer["widen"]) @ layer["narrow"]
+        if post_norm:
+            x = _normalized(x + _attention(layer, x, heads), layer["norm_1"])
+            x = _normalized(x + _perceptron(layer, x), layer["norm_2"])
+        else:
+            x += _attention(layer, _normalized(x, layer["norm_1"]), heads)
+            x += _perceptron(layer, _normalized(x, layer["norm_2"]))
     return _normalized(x, params["norm"]) @ params["embedding"].T
 
 
-def _loss(params: Any, batch: jax.Array, key: jax.Array, heads: int) -> jax.Array:
-    logits = _logits(params, batch[:, :-1], heads)
+def _loss(params: Any, batch: jax.Array, key: Any, heads: int, post_norm: bool) -> jax.Array:
+    logits = _logits(params, batch[:, :-1], heads, post_norm)
     return optax.softmax_cross_entropy_with_integer_labels(logits, batch[:, 1:]).mean()
 
 
-def _evaluate(params: Any, data: jax.Array, heads: int) -> dict[str, jax.Array]:
-    return measure(_logits(params, data[:, :-1], heads), data[:, 1:])
+def _evaluate(params: Any, data: jax.Array, heads: int, post_norm: bool) -> dict[str, jax.Array]:
+    return measure(_logits(params, data[:, :-1], heads, post_norm), data[:, 1:])

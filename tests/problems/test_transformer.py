@@ -34,7 +34,7 @@ def test_a_prediction_depends_on_nothing_that_follows(task):
     """Nor on other windows of the batch, but on all that stands before it."""
     params = jax.jit(task.init)(jax.random.key(0))
     characters = jnp.arange(16)[None] * 5
-    logits = jax.jit(lambda characters: transformer._logits(params, characters, 2))
+    logits = jax.jit(lambda characters: transformer._logits(params, characters, 2, False))
     before, after = logits(characters)[0], logits(characters.at[0, 9].set(1))[0]
     changed = np.abs(before - after).max(axis=1) > 1e-6
     np.testing.assert_array_equal(changed, np.arange(16) >= 9)
@@ -52,6 +52,26 @@ def test_attention_agrees_with_numpy():
     expected = np.concatenate(seen, axis=1) @ layer["attended"]
     as_arrays = jax.tree.map(lambda x: jnp.asarray(x, jnp.float32), (layer, x))
     np.testing.assert_allclose(transformer._attention(*as_arrays, 2)[0], expected, rtol=1e-4)
+
+
+@pytest.mark.parametrize("post_norm", [False, True])
+def test_what_is_normalized_agrees_with_numpy(post_norm):
+    """Of a layer that attends to nothing."""
+    task = problems.language_model(16, width=16, layers=1, heads=2, post_norm=post_norm)
+    params = task.init(jax.random.key(0))
+    layer = params["layers"][0]
+    layer["attended"] = jnp.zeros((16, 16))
+
+    def normalized(x):
+        return (x - x.mean(axis=1, keepdims=True)) / np.sqrt(x.var(axis=1, keepdims=True) + 1e-5)
+
+    x = np.asarray(params["embedding"][:16] + params["position"])
+    y = normalized(x)
+    made = np.maximum(y @ layer["widen"], 0) @ layer["narrow"]
+    x = normalized(y + made) if post_norm else x + made
+    expected = normalized(x) @ params["embedding"].T
+    logits = transformer._logits(params, np.arange(16)[None], 2, post_norm)[0]
+    np.testing.assert_allclose(logits, expected, rtol=1e-3, atol=1e-4)
 
 
 def test_it_starts_knowing_nothing_and_learns_in_a_sweep(task):
