@@ -5,6 +5,7 @@ from gdjax.arrangement import MuonDimensionNumbers
 from gdjax.binding import Bound, bind
 from gdjax.composition import chain, identity, named_chain
 from gdjax.convolution import conv_general_dilated
+from gdjax.doctor import Diagnosis, Finding, diagnose, diagnose_sweep
 from gdjax.errors import GdjaxError, InvalidType, InvalidValue, MissingExtra
 from gdjax.estimators import evolution_strategies, parameter_shift, spsa
 from gdjax.finder import LearningRates, find_learning_rate
@@ -217,6 +218,8 @@ __version__ = "0.1.0"
 __all__ = [
     "Bound",
     "Choice",
+    "Diagnosis",
+    "Finding",
     "GdjaxError",
     "GradientTransformation",
     "Integer",
@@ -281,6 +284,8 @@ __all__ = [
     "cyclical_schedule",
     "dadapt_adamw",
     "descend_and_shrink",
+    "diagnose",
+    "diagnose_sweep",
     "diagnostics",
     "differentially_private_aggregate",
     "dpsgd",

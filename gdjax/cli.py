@@ -8,44 +8,26 @@ import contextlib
 import dataclasses
 import datetime
 import importlib.util
-import json
 import os
 import pathlib
 import sys
-from typing import Any, Literal
+from typing import Literal
 
 import jax
 import numpy as np
 
-from gdjax import naming, report, summary
+from gdjax import diagnostics, naming, report, summary
+from gdjax.config import CONFIG_FILE, Config, Monitors
+from gdjax.doctor import diagnose_sweep
 from gdjax.errors import GdjaxError, InvalidValue, MissingExtra
-from gdjax.sweep import Space, SweepResult, checkpoint, load_space, log_lines, spacefile, sweep
+from gdjax.sweep import SweepResult, checkpoint, load_space, log_lines, spacefile, sweep
+from gdjax.sweep.arguments import choose
 from gdjax.sweep.keeper import CHECKPOINTS
 from gdjax.sweep.results import RESULTS_FILE
-from gdjax.sweep.running import environment
 from gdjax.sweep.space import Method
-from gdjax.sweep.specs import parse, parse_rules
+from gdjax.sweep.specs import parse_rules
 
-CONFIG_FILE = "config.json"
 LEARNING_RATE = "log:1e-4:1:64"  # where nothing else says it
-
-
-@dataclasses.dataclass(frozen=True)
-class Config:
-    """What decides a sweep: the content of ``config.json``."""
-
-    task: str
-    optimizer: str
-    space: dict[str, str]
-    trials: int | None
-    method: Method | None
-    seeds: int
-    steps: int
-    key: int
-    width: int | Literal["measured"] | None
-    space_file: dict[str, Any] | None = None  # its content, which the SPECs of `space` override
-    stopping: str | None = None
-    devices: int | None = None  # of the CPU
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -83,6 +65,7 @@ def run_sweep(
     steps: int = 500,
     key: int = 0,
     stopping: str | None = None,
+    monitors: Monitors | None = None,
     width: int | Literal["measured"] | None = None,
     devices: int | None = None,
     out: str | None = None,
@@ -113,6 +96,8 @@ def run_sweep(
         population_based_training:interval_steps=100.
       width: Runs that one program trains side by side; "measured": the fastest that is found by
         trying. A default for the device, if not given.
+      monitors: What is measured beside training, after each segment: economy (norms and units) or
+        full (noise and curvature too). Evidence for `gdjax diagnose`.
       devices: Parts into which JAX divides the CPU, for trials side by side. Its cores, if not
         given. Without effect on other devices.
       out: Directory to write to. A new one in runs/, if not given.
@@ -129,7 +114,8 @@ def run_sweep(
         chosen[name.replace("-", "_")] = spec
     in_file = None if space is None else spacefile.content(load_space(space))
     config = Config(task, optimizer, chosen, trials, method, seeds, steps, key, width, in_file)
-    config = dataclasses.replace(config, stopping=stopping, devices=devices or _cores())
+    more = {"stopping": stopping, "monitors": monitors, "devices": devices or _cores()}
+    config = dataclasses.replace(config, **more)
     directory = pathlib.Path(out or _new_directory(task))
     _sweep_and_report(config, directory, log=log)
 
@@ -142,7 +128,7 @@ def rerun(directory: str, /, out: str | None = None) -> None:
       out: Directory to write to. A new one in runs/, if not given.
     """
     before = SweepResult.load(directory)
-    config = _read_config(directory)
+    config = Config.read(directory)
     after = _sweep_and_report(config, pathlib.Path(out or _new_directory(config.task)))
     measured = [result.traces | result.evaluations for result in (before, after)]
     same = all(
@@ -160,7 +146,7 @@ def resume(directory: str, /, log: str | None = None) -> None:
       directory: What the sweep wrote.
       log: File to append a line of JSON to after each segment. - for standard error, without bar.
     """
-    _sweep_and_report(_read_config(directory), pathlib.Path(directory), resume=True, log=log)
+    _sweep_and_report(Config.read(directory), pathlib.Path(directory), resume=True, log=log)
 
 
 def write_report(directory: str, /) -> None:
@@ -191,15 +177,19 @@ def export(directory: str, /, csv: str | None = None, tensorboard: str | None = 
         print(f"wrote {result.to_tensorboard(tensorboard)}")
 
 
+def diagnose(directory: str, /, trial: int | None = None) -> None:
+    """Tell which challenges of gradient descent a sweep met, its evidence and what helps.
+
+    Args:
+      directory: What a sweep wrote.
+      trial: Number of the trial to look at. The best one, if not given.
+    """
+    print(diagnose_sweep(SweepResult.load(directory), trial))
+
+
 def devices() -> None:
     """Show what JAX finds to run on."""
-    for name, value in environment().items():
-        print(f"{name:8} {value}")
-    print(f"{'cores':8} {os.cpu_count()}")
-    for device in jax.devices():
-        memory = (device.memory_stats() or {}).get("bytes_limit")
-        size = f", {memory / 2**30:.1f} GiB" if memory else ""
-        print(f"{'':8} {device.id}: {device.platform} {device.device_kind}{size}")
+    summary.print_devices()
 
 
 _COMMANDS = {
@@ -208,6 +198,7 @@ _COMMANDS = {
     "report": write_report,
     "rerun": rerun,
     "export": export,
+    "diagnose": diagnose,
     "devices": devices,
 }
 
@@ -221,8 +212,11 @@ def _sweep_and_report(
     _divide_cpu(config.devices)
     sys.path.insert(0, os.getcwd())  # a user's own module, as `python -m` would find it
     task = naming.load_task(config.task)
+    if config.monitors is not None:
+        choose("monitors", config.monitors, ("economy", "full"))
+        task = task.with_monitors(*getattr(diagnostics, config.monitors)())
     factories = {n: naming.load_factory(n) for n in config.optimizer.split(",")}
-    space, stopping = _space(config), parse_rules(config.stopping or "")
+    space, stopping = config.dimensions(), parse_rules(config.stopping or "")
     options = ("trials", "seeds", "steps", "method", "key", "width")
     chosen = {name: getattr(config, name) for name in options}
     made = [path for path in (directory, *directory.parents) if not path.exists()]
@@ -230,9 +224,7 @@ def _sweep_and_report(
     chosen["callbacks"] = [] if log is None else [log_lines(sys.stderr if log == "-" else log)]
     if not resume:
         checkpoint.prepare(directory, (RESULTS_FILE, CHECKPOINTS))
-        with checkpoint.atomic(directory / CONFIG_FILE) as path:
-            content = {"sweep": dataclasses.asdict(config), "made_with": environment()}
-            path.write_text(json.dumps(content, indent=2) + "\n")
+        config.write(directory)
     try:
         result = sweep(
             task, factories, space, stopping=stopping, directory=directory, resume=resume, **chosen
@@ -267,26 +259,6 @@ def _cores() -> int:
 def _write(result: SweepResult, directory: str | os.PathLike) -> None:
     figures = [path.name for path in report.write(result, directory)]
     summary.print_written(directory, [RESULTS_FILE, CONFIG_FILE, *figures])
-
-
-def _read_config(directory: str) -> Config:
-    path = pathlib.Path(directory) / CONFIG_FILE
-    if not path.is_file():
-        raise InvalidValue(f"{directory} holds no {CONFIG_FILE}, which says how to run it again")
-    try:
-        return Config(**json.loads(path.read_text())["sweep"])
-    except (ValueError, KeyError, TypeError) as error:
-        raise InvalidValue(f"{path} is not what gdjax wrote: {error}") from None
-
-
-def _space(config: Config) -> Space:
-    chosen = {name: parse(name, spec) for name, spec in config.space.items()}
-    if config.space_file is None:
-        return Space(chosen)
-    in_file = spacefile.parse(
-        json.dumps(config.space_file), f"{CONFIG_FILE}: space_file", as_json=True
-    )
-    return Space(in_file.dimensions | chosen, in_file.first)
 
 
 def _new_directory(task: str) -> str:

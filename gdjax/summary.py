@@ -4,10 +4,12 @@ import contextlib
 import os
 import pathlib
 
+import jax
 import numpy as np
 
 from gdjax.errors import InvalidValue
 from gdjax.sweep import SweepResult
+from gdjax.sweep.running import environment
 from gdjax.sweep.table import Status
 
 ROWS = 5  # of the table of best trials
@@ -62,3 +64,14 @@ def print_written(directory: str | os.PathLike, names: list[str]) -> None:
     print(
         f"in {directory}: {', '.join(n for n in names if (pathlib.Path(directory) / n).exists())}"
     )
+
+
+def print_devices() -> None:
+    """What JAX finds to run on."""
+    for name, value in environment().items():
+        print(f"{name:8} {value}")
+    print(f"{'cores':8} {os.cpu_count()}")
+    for device in jax.devices():
+        memory = (device.memory_stats() or {}).get("bytes_limit")
+        size = f", {memory / 2**30:.1f} GiB" if memory else ""
+        print(f"{'':8} {device.id}: {device.platform} {device.device_kind}{size}")

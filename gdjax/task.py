@@ -192,6 +192,13 @@ class Task:
         each_step = {"loss": loss.dtype} | {name: x.dtype for name, x in metrics.items()}
         return each_step, {name: x.dtype for name, x in evaluation.items()}
 
+    @property
+    def batch_size(self) -> int:
+        """Examples in a batch: the length of all leading axes in it; 0 where they differ."""
+        if isinstance(self.batch, Stream):
+            return dataclasses.replace(self, batch=self.batch.first).batch_size
+        return examples_in(self._shapes("batch", jax.random.key(0), jnp.zeros((), jnp.int32)))
+
     def loss_and_metrics(self, params: Any, batch: Any, key: jax.Array) -> tuple[Any, dict]:
         """The loss, and its metrics where there are any."""
         value = self.loss(params, batch, key)
@@ -225,6 +232,12 @@ class Task:
         hint = "; a number that is a shape is bound by gdjax.Bound(function, structure={...})"
         with telling(f"Task.{function.removesuffix('_and_metrics')} cannot be traced", hint):
             return _call_jitted.eval_shape(function, self, *args)  # remembers what it traced
+
+
+def examples_in(batch: Any) -> int:
+    """How many examples a batch has: the length of all leading axes; 0 where they differ."""
+    shapes = {jnp.shape(leaf)[:1] for leaf in jax.tree.leaves(batch)}
+    return shapes.pop()[0] if len(shapes) == 1 and () not in shapes else 0
 
 
 def _call(function: str, task: Task, *args: Any) -> Any:

@@ -1,7 +1,4 @@
-"""The layers of the library: who may import whom, and how long a file may be.
-
-The list is the architecture of the contributor's guide; a new file is added where it belongs.
-"""
+"""The layers of the library: who may import whom, and how long a file may be."""
 
 import ast
 import graphlib
@@ -9,129 +6,11 @@ import pathlib
 
 import pytest
 
+from tests.layers import BUILD_ON_EACH_OTHER, LAYERS, ONLY
+
 ROOT = pathlib.Path(__file__).parents[1]
 MAX_LINES = 300
 PLOTTING = {"bokeh", "matplotlib", "plotly", "seaborn"}
-
-# Each module imports only from lines above its own. The name of a package stands for its
-# `__init__`; `package.*` for all its other files, which do not import each other.
-LAYERS = (
-    "errors",
-    "ranges",
-    "trees",
-    "draws",
-    "subtrees",
-    "matrices",
-    "decompositions",
-    "curvature",
-    "binding",
-    "factories",
-    "arrangement",
-    "estimators",
-    "transformation",
-    "gating",
-    "composition",
-    "tracing",
-    "lifting",
-    "stream",
-    "monitoring",
-    "task",
-    "inspection",
-    "curves",
-    "schedules.base",
-    "schedules.single",
-    "schedules.joined",
-    "schedules.interpolated",
-    "schedules.cyclical",
-    "schedules.decaying",
-    "schedules.sizes",
-    "schedules",
-    "transforms.*",
-    "transforms",
-    "optimizers.*",
-    "optimizers",
-    "interop.*",
-    "interop",
-    "training",
-    "diagnostics.layers",
-    "diagnostics.examples",
-    "diagnostics.landscapes",
-    "diagnostics.paths",
-    "diagnostics.*",
-    "diagnostics.sets",
-    "diagnostics",
-    "sweep.distributions",
-    "sweep.space",
-    "sweep.spacefile",
-    "sweep.arguments",
-    "sweep.table",
-    "sweep.rungs",
-    "sweep.halving",
-    "sweep.asha",
-    "sweep.stoppers",
-    "sweep.selection",
-    "sweep.pbt",
-    "sweep.specs",
-    "sweep.rules",
-    "sweep.packing",
-    "sweep.products",
-    "sweep.population",
-    "sweep.task_numbers",
-    "sweep.families",
-    "sweep.lineage",
-    "sweep.ledger",
-    "sweep.store",
-    "sweep.width",
-    "sweep.feeding",
-    "sweep.execution",
-    "sweep.measuring",
-    "sweep.checkpoint",
-    "sweep.measurements",
-    "sweep.pareto",
-    "sweep.ranking",
-    "sweep.ensembles",
-    "sweep.export",
-    "sweep.results",
-    "sweep.concatenation",
-    "sweep.loop",
-    "sweep.setup",
-    "sweep.keeper",
-    "sweep.signals",
-    "sweep.snapshots",
-    "sweep.lines",
-    "sweep.progress",
-    "sweep.callbacks",
-    "sweep.running",
-    "sweep.engine",
-    "sweep",
-    "finder",
-    "interop.studies",
-    "interop.optuna",
-    "report.*",
-    "report",
-    "convolution",
-    "problems.data",
-    "problems.classification",
-    "problems.functions",
-    "problems.text",
-    "problems.*",
-    "problems",
-    "__init__",
-    "naming",
-    "summary",
-    "cli",
-)
-# Files of these packages may build on each other, as long as there is no cycle.
-BUILD_ON_EACH_OTHER = {"report"}
-# Of what stands above them these packages need only a part.
-ONLY = {
-    ("report", "sweep"): {"sweep.results", "sweep.ranking", "sweep.table", "sweep.checkpoint"},
-    ("problems", "sweep"): set(),
-    ("problems", "report"): set(),
-    ("transforms", "schedules"): set(),
-    ("transforms", "inspection"): set(),
-    ("transforms", "composition"): set(),
-}
 
 
 def modules(folder=ROOT / "gdjax"):
@@ -189,7 +68,7 @@ def violations(sources):
     """What is wrong with the imports of some modules, one sentence each."""
     missing = [name for name in sources if _layer(name) is None]
     if missing:
-        return [f"{name} is in no layer: add it to LAYERS in {__file__}" for name in missing]
+        return [f"{name} is in no layer: add it to LAYERS in tests/layers.py" for name in missing]
     found, graph = [], {}
     for name, source in sources.items():
         imported = list(_imports(source))

@@ -197,6 +197,20 @@ def test_results_are_exported(tmp_path, capsys):
     assert "--csv FILE or --tensorboard DIRECTORY" in capsys.readouterr().err
 
 
+def test_a_sweep_is_diagnosed(tmp_path, capsys):
+    rates, monitors = ("--learning-rate", "1e-4,1e-2"), ("--monitors", "economy")
+    gdjax("sweep", "my_problem:task", *rates, *SMALL[2:], *monitors, "--out", "out")
+    assert SweepResult.load("out").evaluations["gradient_norm"].shape == (2, 2, 4)
+    capsys.readouterr()
+    gdjax("diagnose", "out", "--trial", 0)
+    said = capsys.readouterr().out
+    assert said.startswith("learning rate too low (in 100% of the seeds)\n")
+    assert "exploding gradients" in said.partition("looked for: ")[2].splitlines()[0]
+    with pytest.raises(SystemExit):
+        gdjax("diagnose", "out", "--trial", 2)
+    assert "no trial 2" in capsys.readouterr().err
+
+
 def test_without_out_each_sweep_has_a_directory_of_its_own(tmp_path):
     gdjax("sweep", "my_problem:task", *SMALL)
     (made,) = (tmp_path / "runs").iterdir()

@@ -3,6 +3,7 @@
 from gdjax.diagnostics.activations import units
 from gdjax.diagnostics.attraction import Basins, basins, distinct_ends, nearest_minimum
 from gdjax.diagnostics.batches import noise, noise_scale
+from gdjax.diagnostics.generalization import Generalization, generalization_gap
 from gdjax.diagnostics.histograms import histogram
 from gdjax.diagnostics.landscapes import (
     Line,
@@ -20,6 +21,7 @@ from gdjax.diagnostics.workers import disagreement
 
 __all__ = [
     "Basins",
+    "Generalization",
     "Line",
     "Path",
     "Slice",
@@ -30,6 +32,7 @@ __all__ = [
     "economy",
     "filter_normalized_direction",
     "full",
+    "generalization_gap",
     "histogram",
     "loss_line",
     "loss_slice",

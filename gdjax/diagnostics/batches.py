@@ -8,9 +8,10 @@ import jax.numpy as jnp
 from gdjax import curvature, trees
 from gdjax.binding import Bound
 from gdjax.curvature import Estimate
-from gdjax.diagnostics.examples import example_gradient_norms, examples_in
+from gdjax.diagnostics.examples import example_gradient_norms
 from gdjax.errors import InvalidValue, telling
 from gdjax.monitoring import Monitor, Step
+from gdjax.task import examples_in
 
 
 def noise(microbatches: int = 4) -> Monitor:
@@ -26,10 +27,11 @@ def noise(microbatches: int = 4) -> Monitor:
 
     Their ratio is the noise scale, which :func:`noise_scale` estimates from many measurements.
     Where the program of the loss shows its layers (:func:`examples.example_gradient_norms`) the
-    parts are single examples, at less than the cost of another step, and ``example_norm_mean``
-    and ``example_norm_max`` are measured too; elsewhere they are microbatches, at the cost of one
-    step and a variance that is larger. Examples lie along the leading axis of all arrays in a
-    batch; where there is none, or only one example, nothing is measured.
+    parts are single examples, at less than the cost of another step, and ``example_norm_mean``,
+    ``example_norm_median`` and ``example_norm_max`` are measured too; elsewhere they are
+    microbatches, at the cost of one step and a variance that is larger. Examples lie along the
+    leading axis of all arrays in a batch; where there is none, or only one example, nothing is
+    measured.
 
     The loss must be a mean over examples, take batches of any size, and be differentiated: of
     losses with batch normalization, or with an estimator such as :func:`gdjax.spsa`, these
@@ -102,7 +104,11 @@ def _measure(step: Step, state: Any, microbatches: int) -> tuple[dict[str, Any],
             norms = _microbatch_norms(step, parts)
     if not in_parts:
         roots = trees.sqrt(norms)
-        measured = {"example_norm_mean": roots.mean(), "example_norm_max": roots.max()}
+        measured = {
+            "example_norm_mean": roots.mean(),
+            "example_norm_median": jnp.median(roots),
+            "example_norm_max": roots.max(),
+        }
     size, mean = examples // parts, norms.mean()
     measured["gradient_variance"] = (mean - whole) / (1 / size - 1 / examples)
     measured["gradient_signal"] = (examples * whole - size * mean) / (examples - size)

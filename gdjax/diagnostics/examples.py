@@ -14,6 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from gdjax.diagnostics.layers import execute, run
+from gdjax.task import examples_in
 
 EACH, SUM, MIXED = "each", "sum", "mixed"
 """Of a value: it has an axis of examples, it is linear in all of them, neither is known."""
@@ -23,12 +24,6 @@ LINEAR = frozenset(
 )
 ALONG = frozenset({"cumlogsumexp", "cummax", "cummin", "cumprod", "cumsum", "rev", "sort"})
 """Equations that mix along an axis and leave its length."""
-
-
-def examples_in(batch: Any) -> int:
-    """How many examples a batch has: the length of all leading axes; 0 where they differ."""
-    shapes = {jnp.shape(leaf)[:1] for leaf in jax.tree.leaves(batch)}
-    return shapes.pop()[0] if len(shapes) == 1 and () not in shapes else 0
 
 
 def example_gradient_norms(

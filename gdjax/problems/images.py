@@ -10,14 +10,14 @@ import optax
 from gdjax.binding import Bound, bind
 from gdjax.errors import InvalidValue
 from gdjax.problems.classification import load_digits, measure
-from gdjax.problems.data import draw
+from gdjax.problems.data import check_sizes, draw
 from gdjax.ranges import Fraction, NonNegative
 from gdjax.task import Task
 
 
 def digits(
     hidden: tuple[int, ...] = (64, 64),
-    batch_size: int = 64,
+    batch_size: int | None = 64,
     dropout: float | None = None,
     l2: float | None = None,
     label_smoothing: float | None = None,
@@ -29,7 +29,7 @@ def digits(
 
     Args:
       hidden: widths of the hidden layers.
-      batch_size: images in a mini-batch, drawn with replacement.
+      batch_size: images in a mini-batch, drawn with replacement; all, if None.
       dropout: probability that a hidden unit is left out of a step, in [0, 1). What is None here
         and below is not computed; a sweep may vary each, given or not.
       l2: coefficient of half the sum of squares of the weights, at least 0. SGD with it is SGD
@@ -48,10 +48,9 @@ def digits(
       Alpaydin and Kaynak, Optical recognition of handwritten digits, UCI, 1998. Label smoothing
       of Szegedy et al. (https://arxiv.org/abs/1512.00567), section 7.
     """
-    if min((*hidden, batch_size)) < 1:
-        raise InvalidValue(
-            f"digits: widths and batch size must be at least 1, got {hidden=}, {batch_size=}"
-        )
+    check_sizes("digits", batch_size=batch_size)
+    if min(hidden, default=1) < 1:
+        raise InvalidValue(f"digits: widths must be at least 1, got {hidden=}")
     numbers = {"dropout": dropout, "l2": l2, "label_smoothing": label_smoothing}
     loss = bind(_loss, **{name: number for name, number in numbers.items() if number is not None})
     train, heldout = load_digits("digits")
@@ -73,9 +72,17 @@ def _init_perceptron(key: jax.Array, sizes: tuple[int, ...]) -> list[dict[str, j
     ]
 
 
-def _logits(
+def perceptron(
     params: list[dict[str, jax.Array]], x: jax.Array, dropout: Any = None, key: Any = None
 ) -> jax.Array:
+    """The logits of what :func:`digits` trains, ``[image, class]``.
+
+    Args:
+      params: of each layer the weights ``w``, ``[input, output]``, and the biases ``b``.
+      x: images, ``[image, pixel]``.
+      dropout: probability that a hidden unit is left out; None where all are wanted.
+      key: of what is left out.
+    """
     *hidden, last = params
     for i, layer in enumerate(hidden):
         x = jax.nn.relu(x @ layer["w"] + layer["b"][None])
@@ -93,7 +100,7 @@ def _loss(
     l2: NonNegative | None = None,
     label_smoothing: Fraction | None = None,
 ) -> jax.Array:
-    logits = _logits(params, batch["x"], dropout, key)
+    logits = perceptron(params, batch["x"], dropout, key)
     loss = optax.softmax_cross_entropy_with_integer_labels(logits, batch["y"]).mean()
     if label_smoothing is not None:
         of_all = -jax.nn.log_softmax(logits).mean()
@@ -104,4 +111,4 @@ def _loss(
 
 
 def _evaluate(params: Any, data: Any) -> dict[str, jax.Array]:
-    return measure(_logits(params, data["x"]), data["y"])
+    return measure(perceptron(params, data["x"]), data["y"])

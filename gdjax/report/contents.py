@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from gdjax.doctor import Diagnosis, diagnose_sweep
 from gdjax.errors import InvalidValue
 from gdjax.report import joint, lineage, profiles, rungs, scales
 from gdjax.report.curves import Curves, evenly, learning_curves
@@ -71,6 +72,7 @@ class Contents:
     curves: Curves
     rungs: Rungs | None  # None where no scheduler stopped a trial
     lineage: Lineage | None  # None where no trial copied another
+    diagnosis: Diagnosis  # of the best trial; of the first one where all diverged
 
     @property
     def order(self) -> np.ndarray:
@@ -207,6 +209,7 @@ def prepare(result: SweepResult) -> Contents:
         curves=learning_curves(result, order, [family.rows for family in families]),
         rungs=rungs.of(result, order, metrics[0].label),
         lineage=lineage.of(result, order, best, metrics[0].label),
+        diagnosis=diagnose_sweep(result),
     )
 
 

@@ -11,6 +11,8 @@ from gdjax.sweep.results import SweepResult
 CURVES = 200  # of all families
 POINTS = 100  # of a curve
 PANELS = 5  # metrics
+TELLING = ("gradient_norm", "stability", "update_ratio", "gradient_cosine", "dead_units")
+"""Of what monitors measure, that which says most."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -55,9 +57,17 @@ def learning_curves(result: SweepResult, order: np.ndarray, families: list[np.nd
     fans = [np.arange(end - len(trials), end) for end, trials in zip(ends, chosen, strict=True)]
     trials = np.concatenate(chosen)
     block = -(-result.attributes["steps"] // POINTS)
-    names = dict.fromkeys(["loss", result.attributes["objective"], *result.evaluations])
-    panels = [_panel(result, name, trials, fans, block) for name in list(names)[:PANELS]]
+    panels = [_panel(result, name, trials, fans, block) for name in _names(result)]
     return Curves(trials, fans, block, panels)
+
+
+def _names(result: SweepResult) -> list[str]:
+    """The metrics that are shown: of those that monitors measure the most telling ones."""
+    measured = list(result.evaluations)
+    accuracies = [name for name in measured if scales.is_accuracy(name)]
+    telling = [name for name in TELLING if name in measured]
+    first = ["loss", result.attributes["objective"], *accuracies[:2], *telling]
+    return list(dict.fromkeys([*first, *measured]))[:PANELS]
 
 
 def evenly(order: np.ndarray, size: int) -> np.ndarray:

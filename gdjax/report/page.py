@@ -7,6 +7,7 @@ import numpy as np
 import plotly.io
 import plotly.offline
 
+from gdjax.doctor import Diagnosis, Finding
 from gdjax.report import scales, words
 from gdjax.report.charts import Chart
 from gdjax.report.contents import Contents
@@ -32,7 +33,8 @@ CSS = """
 body { margin: 0 auto; padding: 1.5rem 1rem 4rem; max-width: 60rem; color: var(--text);
   background: var(--page); font: 1rem/1.5 system-ui, sans-serif; overflow-wrap: anywhere }
 h1 { font-size: 1.6rem; margin: 0 0 .5rem } h2 { font-size: 1.15rem; margin: 2.5rem 0 .5rem }
-p, figcaption, dt, .dim { color: var(--dim) } p.lead { color: var(--text); font-size: 1.1rem }
+p, figcaption, dt, .dim { color: var(--dim) } p.lead, p.said { color: var(--text) }
+p.lead { font-size: 1.1rem } pre { overflow-x: auto; font-size: .85rem }
 dl { display: grid; grid-template-columns: repeat(auto-fill, minmax(9rem, 1fr)); gap: .75rem }
 dt { font-size: .85rem } dd { margin: 0 } figure { margin: 0 } figcaption { font-size: .9rem }
 .plot { background: #fff; border-radius: .5rem; margin-top: .5rem; overflow: hidden }
@@ -47,7 +49,7 @@ def render(contents: Contents, charts: Sequence[Chart]) -> str:
     """The whole page."""
     objective = escape(contents.objective.label)
     parts = [f"<h1>Sweep: {objective}</h1>", _lead(contents), _facts(contents), _ranking(contents)]
-    parts.append(_widths(contents))
+    parts += [_diagnosis(contents.diagnosis), _widths(contents)]
     if charts:
         parts.append(f'<p class="dim">{HANDLING}</p>')
     for i, chart in enumerate(charts):
@@ -163,6 +165,26 @@ def _trials(contents: Contents, ranks: Iterable[int]) -> str:
     used = " Settings are those of the last segment." if contents.lineage is not None else ""
     note = f'<p class="dim">Mean over seeds{spread}; “diverged” counts runs{known}.{used}</p>'
     return _table(head, rows) + note
+
+
+def _diagnosis(diagnosis: Diagnosis) -> str:
+    """What the doctor says of the best trial."""
+    found = "".join(_finding(finding) for finding in diagnosis.findings)
+    looked = [f"Looked for: {', '.join(diagnosis.looked_for)}."]
+    if diagnosis.not_told:
+        looked.append(f"Not told by what was measured: {', '.join(diagnosis.not_told)}.")
+    note = f'<p class="dim">{escape(" ".join(looked))}</p>'
+    return f"<h2>Diagnosis of the best trial</h2>{found or '<p>Nothing found.</p>'}{note}"
+
+
+def _finding(finding: Finding) -> str:
+    said = (
+        f"<b>{escape(finding.challenge)}</b>, in {finding.confidence:.0%} of the seeds: "
+        f"{scales.number(finding.number)} (threshold {scales.number(finding.threshold)}), "
+        f"{escape(finding.meaning[:1].lower() + finding.meaning[1:])}."
+    )
+    source = f'<span class="dim">Threshold: {escape(finding.source)}.</span>'
+    return f'<p class="said">{said} {source}</p><pre>{escape(finding.remedy)}</pre>'
 
 
 def _widths(contents: Contents) -> str:

@@ -64,8 +64,8 @@ class SweepResult(Measurements):
       width: runs side by side in the program that made each segment, ``[trial, evaluation]``; 0
         where a trial did not come so far.
       lost: whether a scheduler stopped the trial because others did better, ``[trial]``.
-      attributes: how it was made: objective, mode, steps, segment, key, rules, versions, device,
-        ``compile_seconds`` and ``run_seconds``.
+      attributes: how it was made: objective, mode, batch size, steps, segment, key, rules,
+        versions, device, ``compile_seconds`` and ``run_seconds``.
       copied: who went on from whom, where trials copied others (population-based training).
       again: runs trials again, given ``width`` and ``copied``; None where the result was loaded
         without its task.

@@ -137,6 +137,7 @@ def results(sweep: Sweep, rules: Rules, ledger: Ledger, times: dict[str, float])
         attributes={
             "objective": task.objective,
             "mode": task.mode,
+            "batch_size": task.batch_size,
             **environment(sweep.devices),
             **options,
             "stopping": rules.described,

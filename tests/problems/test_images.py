@@ -44,6 +44,12 @@ def test_batches_differ_by_key_and_pair_images_with_their_labels(digits):
         assert label[x.tobytes()] == y
 
 
+def test_without_a_batch_size_a_batch_is_all_there_is(digits):
+    whole = problems.digits(batch_size=None).batch(jax.random.key(0), 0)
+    for name, column in digits.batch.leaves["data"].items():
+        np.testing.assert_array_equal(whole[name], column)
+
+
 NUMBERS = {"dropout": [0.0, 0.5], "l2": [0.0, 0.1], "label_smoothing": [0.0, 0.2]}
 
 

@@ -27,6 +27,20 @@ def test_a_curve_ends_where_the_first_seed_diverges():
     assert np.isnan(line[20:]).all()
 
 
+def test_what_monitors_measure_is_shown_by_how_telling_it_is():
+    result = synthetic({"learning_rate": [0.01, 0.1]})
+    measured = result.evaluations["heldout_loss"]
+    result.evaluations |= dict.fromkeys(["bad_gradients", "clipped", "gradient_norm"], measured)
+    found = curves.learning_curves(result, np.asarray([0, 1]), [np.asarray([0, 1])])
+    assert [panel.scale.label.split(",")[0] for panel in found.panels] == [
+        "training loss",
+        "heldout loss",
+        "heldout accuracy",
+        "gradient norm",
+        "bad gradients",
+    ]
+
+
 def test_a_line_is_the_mean_over_seeds_where_one_hyperparameter_varies():
     result = synthetic({"learning_rate": RATES[::-1], "b1": np.full(9, 0.9)})
     profile = contents.prepare(result).profiles["learning_rate"][0][0]

@@ -195,6 +195,16 @@ def test_a_page_says_how_sure_the_best_is(tmp_path):
     assert [row[0] for row in page.rows[1:3]] == ["1", "2"]
 
 
+def test_the_best_trial_is_diagnosed(tmp_path):
+    result = synthetic({"learning_rate": [1e-5, 1e-4, 0.01]}, seeds=3)
+    text = gdjax.report.write(result, tmp_path)[0].read_text()
+    assert "<b>unvalidated settings</b>, in 100% of the seeds: 1 (threshold 1), hyper" in text
+    assert "space[&#x27;learning_rate&#x27;] = gdjax.LogUniform(0.00033, 0.3)</pre>" in text
+    assert "Not told by what was measured: " in text
+    result = synthetic({"learning_rate": [1e-4, 0.01, 0.1]}, seeds=3)
+    assert "<p>Nothing found.</p>" in gdjax.report.write(result, tmp_path)[0].read_text()
+
+
 def test_widths_are_a_table_where_they_differ(tmp_path):
     result = synthetic({"b1": np.arange(5) / 10}, ["sgd"] * 3 + ["adam"] * 2)
     page = Page(gdjax.report.write(result, tmp_path)[0].read_text())

@@ -1,0 +1,122 @@
+"""Diagnoses of whole runs and of trials of sweeps; what is refused."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+import gdjax
+from gdjax import diagnostics
+from gdjax.doctor import RULES
+
+HIGH, LOW, SETTINGS = "learning rate too high", "learning rate too low", "unvalidated settings"
+
+
+def init(key):
+    return jax.random.normal(key, (3,))
+
+
+def loss(params, batch, key):
+    return jnp.mean((batch["x"] @ params - batch["y"]) ** 2)
+
+
+def draw(key, step):
+    x = jax.random.normal(key, (8, 3))
+    return {"x": x, "y": x.sum(axis=1)}
+
+
+LINEAR = gdjax.Task(init, loss, draw)
+
+
+@pytest.fixture(scope="module")
+def result():
+    """Three learning rates with a monitor that sees few of the signs; the last one diverges."""
+    task = LINEAR.with_monitors(diagnostics.norms())
+    rates = [1e-4, 0.1, 3.0]
+    return gdjax.sweep(task, gdjax.sgd, {"learning_rate": rates}, seeds=3, steps=60, segment=3)
+
+
+@pytest.mark.parametrize(
+    ("task", "optimizer", "challenges"),
+    [
+        (LINEAR.with_monitors(diagnostics.norms()), optax.sgd(0.1), ()),
+        (LINEAR, gdjax.sgd(gdjax.cosine_decay_schedule(1e-4, 64)), (LOW,)),
+    ],
+)
+def test_optimizers_of_both_libraries(task, optimizer, challenges):
+    diagnosis = gdjax.diagnose(task, optimizer, steps=64, seeds=2)
+    assert diagnosis.challenges == challenges
+    assert diagnosis.seeds == 2
+    assert diagnosis.steps == 64
+    assert set(diagnosis.looked_for) >= {HIGH, LOW, "batch too small", "corrupted examples"}
+
+
+def test_a_loss_of_one_batch_size_is_told_less_of():
+    def sized(params, batch, key):
+        return jnp.sum((batch["x"] @ params - batch["y"]).reshape(8) ** 2) / 8
+
+    diagnosis = gdjax.diagnose(gdjax.Task(init, sized, draw), gdjax.sgd(0.1), steps=32, seeds=1)
+    assert diagnosis.challenges == ()
+    assert set(diagnosis.not_told) >= {"batch too small", "batch too large"}
+
+
+def test_data_that_come_from_the_host():
+    def batches():
+        generator = np.random.default_rng(0)
+        while True:
+            x = generator.normal(size=(8, 3)).astype(np.float32)
+            yield {"x": x, "y": x.sum(axis=1)}
+
+    task = gdjax.Task(init, loss, gdjax.Stream(batches))
+    diagnosis = gdjax.diagnose(task, gdjax.sgd(1e-4), steps=32, seeds=1)
+    assert diagnosis.challenges == (LOW,)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"optimizer": gdjax.sgd}, "must be made, such as gdjax.adam"),
+        ({"optimizer": 0.1}, "must be made"),
+        ({"task": loss}, "task must be a gdjax.Task"),
+        ({"steps": 31}, "steps"),
+        ({"steps": 64.5}, "steps"),
+        ({"seeds": 0}, "seeds"),
+    ],
+)
+def test_what_is_refused(arguments, message):
+    with pytest.raises((gdjax.InvalidValue, gdjax.InvalidType), match=message):
+        gdjax.diagnose(**{"task": LINEAR, "optimizer": gdjax.sgd(0.1)} | arguments)
+
+
+def test_trials_of_a_sweep(result):
+    slow, best, diverged = (gdjax.diagnose_sweep(result, trial) for trial in range(3))
+    assert slow.challenges == (LOW,)
+    assert best == gdjax.diagnose_sweep(result)
+    assert best.challenges == ()
+    assert diverged.challenges[0] == HIGH
+    assert "gdjax.scale(0.0333333)" in diverged.findings[0].remedy
+    assert "unstable start" in best.not_told
+    assert set(best.looked_for).isdisjoint(best.not_told)
+    assert {rule.challenge for rule in RULES} == {*best.looked_for, *best.not_told}
+    with pytest.raises(gdjax.InvalidValue, match="no trial 3"):
+        gdjax.diagnose_sweep(result, 3)
+
+
+def test_what_was_saved_tells_the_same(result, tmp_path):
+    result.save(tmp_path)
+    loaded = gdjax.SweepResult.load(tmp_path)
+    for trial in range(3):
+        assert gdjax.diagnose_sweep(loaded, trial) == gdjax.diagnose_sweep(result, trial)
+
+
+def test_settings_that_were_not_validated():
+    space = {"learning_rate": [1e-3, 1e-2, 1e-1], "momentum": [0.0, 0.5]}
+    result = gdjax.sweep(LINEAR, gdjax.sgd, space, steps=16)
+    edge, seed = [f for f in gdjax.diagnose_sweep(result).findings if f.challenge == SETTINGS]
+    assert edge.number == 1  # momentum has two values: no range
+    assert "space['learning_rate'] = gdjax.LogUniform(0.0033, 3)" in edge.remedy
+    assert "seeds=4" in seed.remedy
+    space = {"learning_rate": gdjax.LogUniform(1e-3, 1e-1), "momentum": gdjax.Uniform(0, 0.5)}
+    drawn = gdjax.sweep(LINEAR, gdjax.sgd, space, trials=4, seeds=2, steps=16)
+    assert SETTINGS not in gdjax.diagnose_sweep(drawn).challenges
