@@ -28,11 +28,10 @@ import jax
 import jax.numpy as jnp
 import matplotlib.pyplot as plt
 import numpy as np
-import optax
 from jax.flatten_util import ravel_pytree
 
 import gdjax
-from gdjax import diagnostics
+from gdjax import diagnostics, trees
 from gdjax.report import canvas
 from gdjax.report.scales import FAMILY_COLOURS, GREY
 
@@ -112,8 +111,8 @@ def look(params, keys, garbage):
         batch = task.batch(key, 0)
         _, gradients = by_worker(lambda p: loss(p, batch, key), False, garbage)(params, key)
         mean, _ = gdjax.mean_of_workers().update(gradients, None)
-        norms = jax.vmap(optax.global_norm)(gradients)
-        return diagnostics.disagreement(gradients), norms, optax.global_norm(mean) ** 2
+        norms = jax.vmap(trees.global_norm)(gradients)
+        return diagnostics.disagreement(gradients), norms, trees.global_norm(mean) ** 2
 
     apart, norms, of_mean = jax.vmap(one)(keys)  # [draw, ...]
     of_each = (norms**2).mean(axis=1)

@@ -5,12 +5,11 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-import optax
 import pytest
 from jax.flatten_util import ravel_pytree
 
 import gdjax
-from gdjax import diagnostics
+from gdjax import diagnostics, trees
 
 WORKERS, BROKEN, IMAGES, SEEDS = 10, 2, 8, 5
 GARBAGE = ["none", "opposite", "noise", "nan"]
@@ -85,7 +84,7 @@ def seen():
         def one(key):
             batch = DIGITS.batch(key, 0)
             _, sent = by_worker(lambda p: loss(p, batch, key), False, garbage)(params, key)
-            return diagnostics.disagreement(sent), jax.vmap(optax.global_norm)(sent)
+            return diagnostics.disagreement(sent), jax.vmap(trees.global_norm)(sent)
 
         return jax.vmap(one)(keys)
 
