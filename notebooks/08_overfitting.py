@@ -55,7 +55,7 @@ EXAMPLES = 60
 WRONG = {"right labels": 0, "6 of 60 labels wrong": 6}
 plain = gdjax.problems.digits(hidden=(64,), batch_size=None, dropout=0.0, l2=0.0)
 draw = np.random.default_rng(0)
-every = plain.batch(jax.random.key(0), 0)  # the order of the images is another for each seed
+every = plain.batch(jax.random.key(0), 0)
 order = np.stack([draw.permutation(len(every["y"])) for _ in range(SEEDS)])
 shift = draw.integers(1, 10, (SEEDS, EXAMPLES))
 images = {name: column[order] for name, column in every.items()}  # [seed, image, ...]

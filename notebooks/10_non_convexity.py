@@ -85,10 +85,10 @@ params = {
 # %% [markdown]
 # ## Symptom and detector
 #
-# The members of the first population. That ends are far from each other proves little: units of a
-# layer may trade places, and the network is the same. That members disagree on the test proves
-# more, and so does a barrier: on the line between two ends the training loss rises far above that
-# of both.
+# The members of the first population. The ends are far from each other, and between two of them is
+# a barrier: on the line from one to the other the training loss rises far above that of both. That
+# alone may be no more than units of a layer that trade places, which leaves the network as it is.
+# But two networks that disagree on the test are different ones.
 
 
 # %%
@@ -195,9 +195,9 @@ plt.show()
 
 # %% [markdown]
 # The mean of predictions beats the best member of its population, though that was picked on the
-# test itself: each of the five for SGD. The member with the least held-out loss gains little. SAM
-# helps each member and the ensemble, and its barriers are as good as those of SGD: the ends are
-# not in one valley. So the mean of weights over seeds only guesses; even of a seed's two ends, most
-# of which have a low barrier between them, it is worse than either.
+# test itself: for SGD in each of the five. Four members are enough for that on average. The member
+# with the least held-out loss gains little. SAM helps its members, and their ensemble by less; its
+# barriers are hardly lower. The mean of weights over seeds only guesses: between them the loss is
+# high. Of a seed's two ends, most with a low barrier between them, it is worse than either.
 #
 # `result.ensemble(1, predict)` is the ensemble of the best trial's seeds as one compiled function.
