@@ -70,7 +70,7 @@ def differs_by_layer(case: Case) -> np.ndarray | None:
         return None
     norms = np.median(np.stack(layers), axis=2)  # [layer, seed]
     ratio = norms.max(axis=0) / np.where(norms > 0, norms, np.inf).min(axis=0)
-    return np.where(case.jumps >= JUMP, np.nan, ratio)
+    return np.where((case.jumps >= JUMP) | np.isinf(ratio), np.nan, ratio)
 
 
 @rule(VANISHING, 0.5, HALF, _initialize)
@@ -101,12 +101,13 @@ def units_are_saturated(case: Case) -> np.ndarray | None:
 def examples_stand_out(case: Case) -> np.ndarray | None:
     """The greatest norm of an example's gradient over the median, at the first look.
 
-    Later most examples of sound data are learned, and what is left stands out as well.
+    Later most examples of sound data are learned, and what is left stands out as well; so it
+    does where half of them have no gradient at all, as with a hinge loss.
     """
     if "example_norm_median" not in case.seen:
         return None
     most, usual = (case.seen[f"example_norm_{of}"][:, 0] for of in ("max", "median"))
-    return most / np.maximum(usual, 1e-30)
+    return np.where(usual > 0, most / usual, np.nan)
 
 
 def _late(case: Case, name: str) -> np.ndarray | None:
