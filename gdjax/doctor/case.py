@@ -5,17 +5,18 @@ import dataclasses
 import functools
 from typing import Any
 
+import jax
 import numpy as np
 
-from gdjax import schedules
-from gdjax.composition import chain
+from gdjax import schedules, trees
 from gdjax.diagnostics import noise, norms, spectrum, units
 from gdjax.errors import GdjaxError
 from gdjax.monitoring import Monitor
+from gdjax.ranges import Real
 from gdjax.sweep import SweepResult, sweep
-from gdjax.sweep.table import Status
+from gdjax.sweep.table import Status, mean_of_finite
 from gdjax.task import Task
-from gdjax.transforms import scale, scale_by_schedule
+from gdjax.transformation import Inner, transformation
 
 FACTORS = (0.01, 0.1, 0.3, 3.0, 10.0, 100.0)
 """Times the learning rate, of the runs beside."""
@@ -73,8 +74,9 @@ class Case:
 
         Where its first batch is an easy one, that of the slowest run, which hardly moves.
         """
-        slowest = self.rates.get(min(self.rates, default=1.0), self.loss[:, :1])
-        return np.maximum(self.loss[:, 0], early(slowest).mean(axis=1))
+        factor = min(self.rates, default=1.0)
+        slowest = self.rates[factor] if factor < 1 else self.loss[:, :1]
+        return np.maximum(self.loss[:, 0], mean_of_finite(early(slowest)))
 
     @functools.cached_property
     def jumps(self) -> np.ndarray:
@@ -95,9 +97,12 @@ class Case:
         return np.minimum(most, _heights(self.norms[tenth]).max(axis=1))
 
     def end(self, loss: np.ndarray) -> np.ndarray:
-        """Where losses of a run end, ``[seed]``: the mean of the last tenth; inf if diverged."""
-        last = late(loss, parts=10).mean(axis=1, dtype=float)
-        return np.where(np.isfinite(last), last, np.inf)
+        """Where losses of a run end, ``[seed]``: the mean of the last tenth; inf if diverged.
+
+        Of the updates at which it is finite: others are skipped by an optimizer that can.
+        """
+        last = mean_of_finite(late(loss, parts=10))
+        return np.where(np.isfinite(loss[:, -1]), last, np.inf)
 
     def missed(self, other: np.ndarray) -> np.ndarray:
         """Share of the fall of the other run's loss that this one misses, ``[seed]``."""
@@ -119,13 +124,16 @@ def late(values: np.ndarray, parts: int = 4) -> np.ndarray:  # [seed, look]
 
 
 def _heights(norms: np.ndarray, window: int = 64, least: int = 8) -> np.ndarray:  # [seed, look]
-    """How far each value is above its surroundings; 0 where these are too short."""
+    """How far each value is above its surroundings; 0 where these are too short.
+
+    And of what is not finite: steps that are skipped, as by a loss scale, are no challenge.
+    """
     heights = np.zeros(norms.shape)
     for i in range(least, norms.shape[1] - least):
         before, after = norms[:, max(0, i - window) : i], norms[:, i + 1 : i + 1 + window]
         around = np.maximum(np.median(before, axis=1), np.median(after, axis=1))
         heights[:, i] = norms[:, i] / np.where(around > 0, around, np.inf)
-    return np.nan_to_num(heights, nan=0.0)
+    return np.where(np.isfinite(heights), heights, 0.0)
 
 
 def run(task: Task, optimizer: Any, steps: int, seeds: int, key: int) -> Case:
@@ -139,10 +147,8 @@ def run(task: Task, optimizer: Any, steps: int, seeds: int, key: int) -> Case:
     beside = sweep(
         of_training.with_monitors(norms()),
         {
-            "other rate": lambda factor: chain(optimizer, scale(factor)),
-            "warm-up": lambda ramp: chain(
-                optimizer, scale_by_schedule(schedules.linear_schedule(0.0, 1.0, ramp))
-            ),
+            "other rate": lambda factor: times(optimizer, factor),
+            "warm-up": lambda ramp: times(optimizer, schedules.linear_schedule(0.0, 1.0, ramp)),
         },
         {"factor": [1.0, *FACTORS], "ramp": max(1, round(WARM_UP * steps))},
         seeds=seeds,
@@ -152,8 +158,8 @@ def run(task: Task, optimizer: Any, steps: int, seeds: int, key: int) -> Case:
         progress=False,
     )
     looked = sweep(
-        task.with_monitors(*_able(task, optimizer)),
-        lambda factor: chain(optimizer, scale(factor)),
+        task.with_monitors(*able(task, optimizer)),
+        lambda factor: times(optimizer, factor),
         {"factor": 1.0},
         seeds=seeds,
         steps=steps,
@@ -175,12 +181,25 @@ def run(task: Task, optimizer: Any, steps: int, seeds: int, key: int) -> Case:
     )
 
 
-def _able(task: Task, optimizer: Any) -> list[Monitor]:
+def _init_inner(params: Any, inner: Any) -> Any:
+    return inner(params)
+
+
+@transformation(init=_init_inner)
+def times(
+    updates: Any, state: Any, params: Any, inner: Inner, factor: Real, **extra: Any
+) -> tuple[Any, Any]:
+    """``factor`` times the updates of another; its state is the other's, as loss scales need."""
+    updates, state = inner(updates, state, params, **extra)
+    return trees.map_leaves(lambda u: factor * u, updates), state
+
+
+def able(task: Task, optimizer: Any) -> list[Monitor]:
     """Those of the costly monitors that can measure the task."""
-    able = []
-    for monitor in (units(), noise(), spectrum()):
+    able, exact = [], getattr(task.value_and_grad, "function", None) is jax.value_and_grad
+    for monitor in (units(), *([noise()] if exact else []), spectrum()):
         with contextlib.suppress(GdjaxError):  # such as a loss for one size of batches only
-            task.with_monitors(monitor).measured(chain(optimizer, scale(1.0)))
+            task.with_monitors(monitor).measured(times(optimizer, 1.0))
             able.append(monitor)
     return able
 

@@ -25,19 +25,22 @@ CRITICAL = (
 def turns_back(case: Case) -> np.ndarray | None:
     """By how much the objective ends worse than at its best, in shares of its way there.
 
-    Only where the training loss has fallen since.
+    Of its way back, where that is longer. Only where it is more than the objective's own noise,
+    of which the best of many looks is the luckiest, and the training loss has fallen since.
     """
-    values = case.seen.get(case.objective)
-    if values is None or values.shape[1] < 4:
+    if case.objective not in case.seen or case.seen[case.objective].shape[1] < 4:
         return None
+    values = case.seen[case.objective].astype(float)  # of whole numbers and truths too
     costs = -values if case.mode == "max" else values
     best = costs.min(axis=1)
-    way = np.maximum(costs[:, 0] - best, 1e-30)
-    back = (np.median(late(costs, parts=8), axis=1) - best) / way
+    back = np.median(late(costs, parts=8), axis=1) - best
+    way = np.maximum(costs[:, 0] - best, back)
+    noise = np.median(np.abs(np.diff(costs, n=2, axis=1)), axis=1)  # 1.65 standard deviations
     updates = (costs.argmin(axis=1) + 1) * case.steps // costs.shape[1]  # at the best
     window = max(1, case.steps // 10)
     then = [loss[max(0, n - window) : n].mean() for loss, n in zip(case.loss, updates, strict=True)]
-    return np.where(case.end(case.loss) <= then, back, np.nan)
+    turned = (back > 2 * noise) & (case.end(case.loss) <= then)
+    return np.where(turned, back / way, np.nan)
 
 
 @rule(
@@ -56,7 +59,7 @@ def noise_over_batch(case: Case) -> np.ndarray | None:
     LARGE,
     10.0,
     CRITICAL,
-    lambda case, ratio: f"batch_size = {round(case.batch_size / ratio)}  # of the task",
+    lambda case, ratio: f"batch_size = {max(1, round(case.batch_size / ratio))}  # of the task",
 )
 def batch_over_noise(case: Case) -> np.ndarray | None:
     """The batch size over the gradient's noise scale, early in the run."""

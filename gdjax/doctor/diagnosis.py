@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+import warnings
 
 import numpy as np
 import optax
@@ -29,6 +30,7 @@ class Diagnosis:
       not_told: challenges of which what was measured tells nothing.
       seeds: runs that were looked at.
       steps: updates in each.
+      diverged: of those runs, how many end with a loss that is not finite.
       numbers: what each rule measured, whether it is a sign or not, by the rule's name, ``[seed]``.
     """
 
@@ -37,6 +39,7 @@ class Diagnosis:
     not_told: tuple[str, ...]
     seeds: int
     steps: int
+    diverged: int
     numbers: dict[str, np.ndarray] = dataclasses.field(compare=False, repr=False)
 
     @property
@@ -47,6 +50,7 @@ class Diagnosis:
     def __str__(self) -> str:
         found = [str(finding) for finding in self.findings] or ["nothing found"]
         about = f"of {self.seeds} runs of {self.steps} updates"
+        about += f", of which {self.diverged} diverged" if self.diverged else ""
         looked = f"looked for: {', '.join(self.looked_for)}"
         untold = [f"not told by what was measured: {', '.join(self.not_told)}"]
         return "\n".join([*found, about, looked, *(untold if self.not_told else [])])
@@ -108,10 +112,11 @@ def diagnose_sweep(result: SweepResult, trial: int | None = None) -> Diagnosis:
 
     Args:
       result: of :func:`gdjax.sweep`, or loaded.
-      trial: its number; the best one where None.
+      trial: its number; where None the best one, or the first that started.
 
     Raises:
       InvalidValue: there is no such trial, or it never started.
+      InvalidType: the result is not of a sweep.
 
     >>> import gdjax
     >>> task = gdjax.problems.quadratic(3.0).task(spread=0.5)
@@ -120,7 +125,11 @@ def diagnose_sweep(result: SweepResult, trial: int | None = None) -> Diagnosis:
     >>> diagnose_sweep(result, trial=0).challenges
     ('learning rate too low',)
     """
-    trial = int(result.ranking()[0]) if trial is None else trial
+    if not isinstance(result, SweepResult):
+        raise InvalidType(f"diagnose_sweep takes the result of a sweep, got {shown(result)}")
+    if trial is None:
+        trial = next((i for i in result.ranking().tolist() if result.segments[i]), 0)
+    trial = int(number("diagnose_sweep: trial", trial, Interval(0, math.inf, integer=True)))
     result.check_started(trial)
     made = int(result.segments[trial])
     steps = int(result.evaluation_steps[made - 1])
@@ -152,14 +161,15 @@ def examine(case: Case) -> Diagnosis:
     """Apply all rules."""
     findings, told, measured = [], set(), {}
     for rule in RULES:
-        with np.errstate(all="ignore"):  # of runs that diverged
+        with np.errstate(all="ignore"), warnings.catch_warnings():  # of runs that diverged
+            warnings.simplefilter("ignore", RuntimeWarning)
             numbers = rule.measure(case)
-        if numbers is None:
-            continue
-        told.add(rule.challenge)
-        measured[rule.name] = numbers
-        if finding := rule.find(numbers, case):
-            findings.append(finding)
+            if numbers is None:
+                continue
+            told.add(rule.challenge)
+            measured[rule.name] = numbers
+            if finding := rule.find(numbers, case):
+                findings.append(finding)
     known = tuple(dict.fromkeys(rule.challenge for rule in RULES))
     return Diagnosis(
         findings=tuple(findings),
@@ -167,16 +177,21 @@ def examine(case: Case) -> Diagnosis:
         not_told=tuple(name for name in known if name not in told),
         seeds=case.seeds,
         steps=case.steps,
+        diverged=int((~np.isfinite(case.loss[:, -1])).sum()),
         numbers=measured,
     )
 
 
 def _other_rates(result: SweepResult, trial: int) -> dict[int, float]:
-    """Trials that differ in the learning rate alone, and by which factor."""
+    """Trials that differ in the learning rate alone, and by which factor.
+
+    None where trials copied others: there a trial had several.
+    """
     rates = [name for name in result.settings if name.rpartition(".")[2] == "learning_rate"]
-    if len(rates) != 1:
+    if len(rates) != 1 or result.copied is not None:
         return {}
-    factors = result.settings[rates[0]] / result.settings[rates[0]][trial]
+    with np.errstate(divide="ignore", invalid="ignore"):  # of a rate of 0 there is no factor
+        factors = result.settings[rates[0]] / result.settings[rates[0]][trial]
     alike = result.family == result.family[trial]
     for name, values in result.settings.items():
         if name != rates[0]:

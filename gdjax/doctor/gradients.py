@@ -34,20 +34,24 @@ def spikes(case: Case) -> np.ndarray | None:
 
 @rule(
     EXPLODING,
-    1.0,
+    0.01,
     "none should be",
     lambda case, _: "optimizer = gdjax.apply_if_finite(optimizer, max_consecutive_errors=100)",
     share=0.25,
 )
-def is_not_finite(case: Case) -> np.ndarray | None:
-    """Looks at which the gradient was not finite.
+def diverges_at_any_rate(case: Case) -> np.ndarray | None:
+    """Share of the updates that is lost because the loss is not finite any more.
 
-    Only where the run ends with such a loss: there nothing was done about it.
+    Only where it was so once, and at a tenth of the learning rate, or less, is lost as well.
     """
-    if "bad_gradients" not in case.seen:
+    slowest = min(case.rates, default=1.0)
+    if slowest > 0.1:
         return None
-    looks = (case.seen["bad_gradients"] > 0).sum(axis=1)
-    return np.where(np.isfinite(case.loss[:, -1]), np.nan, looks)
+    lost, still = (
+        np.isnan(loss).mean(axis=1) * np.isnan(loss[:, -1])
+        for loss in (case.loss, case.rates[slowest])
+    )
+    return np.where((still > 0) & (lost < 1), lost, 0.0)
 
 
 @rule(
@@ -70,7 +74,7 @@ def differs_by_layer(case: Case) -> np.ndarray | None:
         return None
     norms = np.median(np.stack(layers), axis=2)  # [layer, seed]
     ratio = norms.max(axis=0) / np.where(norms > 0, norms, np.inf).min(axis=0)
-    return np.where(case.jumps >= JUMP, np.nan, ratio)
+    return np.where((case.jumps >= JUMP) | np.isinf(ratio), np.nan, ratio)
 
 
 @rule(VANISHING, 0.5, HALF, _initialize)
@@ -101,12 +105,13 @@ def units_are_saturated(case: Case) -> np.ndarray | None:
 def examples_stand_out(case: Case) -> np.ndarray | None:
     """The greatest norm of an example's gradient over the median, at the first look.
 
-    Later most examples of sound data are learned, and what is left stands out as well.
+    Later most examples of sound data are learned, and what is left stands out as well; so it
+    does where half of them have no gradient at all, as with a hinge loss.
     """
     if "example_norm_median" not in case.seen:
         return None
     most, usual = (case.seen[f"example_norm_{of}"][:, 0] for of in ("max", "median"))
-    return most / np.maximum(usual, 1e-30)
+    return np.where(usual > 0, most / usual, np.nan)
 
 
 def _late(case: Case, name: str) -> np.ndarray | None:
@@ -115,7 +120,7 @@ def _late(case: Case, name: str) -> np.ndarray | None:
 
 RULES = (
     spikes,
-    is_not_finite,
+    diverges_at_any_rate,
     differs_by_layer,
     units_are_dead,
     units_are_saturated,

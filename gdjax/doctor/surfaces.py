@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from gdjax.doctor.case import Case, early, late
+from gdjax.doctor.case import JUMP, Case, early, late
 from gdjax.doctor.rule import rule
 
 ILL, MINIMA, SADDLE = "ill-conditioning", "local minima", "saddle point"
@@ -44,12 +44,14 @@ def curves_elsewhere(case: Case) -> np.ndarray | None:
 def ends_above_the_best(case: Case) -> np.ndarray | None:
     """By how much the loss ends above that of the best seed, in shares of its fall.
 
-    Only where gradients have vanished and no curvature is negative.
+    Only where gradients have vanished, not jumped, and no curvature is negative; runs that
+    diverged do not count.
     """
     if case.seeds < 2 or "gradient_norm" not in case.seen:
         return None
     end, norm = case.end(case.loss), case.seen["gradient_norm"]
-    moving = np.median(late(norm), axis=1) > 1e-2 * np.median(early(norm, parts=16), axis=1)
+    first, last = (np.median(x, axis=1) for x in (early(norm, parts=16), late(norm)))
+    moving = ~(last <= 1e-2 * first) | (case.jumps >= JUMP)  # it diverged, or others look small
     if "lowest_curvature" in case.seen:
         moving |= np.median(late(relative_curvature(case)), axis=1) < -0.1
     fall = np.maximum(case.start - end.min(), 1e-30)

@@ -72,7 +72,7 @@ class Contents:
     curves: Curves
     rungs: Rungs | None  # None where no scheduler stopped a trial
     lineage: Lineage | None  # None where no trial copied another
-    diagnosis: Diagnosis  # of the best trial; of the first one where all diverged
+    diagnosis: Diagnosis | None  # of the best trial, or the first one; None: none started
 
     @property
     def order(self) -> np.ndarray:
@@ -209,7 +209,7 @@ def prepare(result: SweepResult) -> Contents:
         curves=learning_curves(result, order, [family.rows for family in families]),
         rungs=rungs.of(result, order, metrics[0].label),
         lineage=lineage.of(result, order, best, metrics[0].label),
-        diagnosis=diagnose_sweep(result),
+        diagnosis=diagnose_sweep(result) if result.segments.any() else None,
     )
 
 

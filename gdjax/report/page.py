@@ -7,7 +7,7 @@ import numpy as np
 import plotly.io
 import plotly.offline
 
-from gdjax.doctor import Diagnosis, Finding
+from gdjax.doctor import Finding
 from gdjax.report import scales, words
 from gdjax.report.charts import Chart
 from gdjax.report.contents import Contents
@@ -49,7 +49,7 @@ def render(contents: Contents, charts: Sequence[Chart]) -> str:
     """The whole page."""
     objective = escape(contents.objective.label)
     parts = [f"<h1>Sweep: {objective}</h1>", _lead(contents), _facts(contents), _ranking(contents)]
-    parts += [_diagnosis(contents.diagnosis), _widths(contents)]
+    parts += [_diagnosis(contents), _widths(contents)]
     if charts:
         parts.append(f'<p class="dim">{HANDLING}</p>')
     for i, chart in enumerate(charts):
@@ -167,14 +167,20 @@ def _trials(contents: Contents, ranks: Iterable[int]) -> str:
     return _table(head, rows) + note
 
 
-def _diagnosis(diagnosis: Diagnosis) -> str:
-    """What the doctor says of the best trial."""
+def _diagnosis(contents: Contents) -> str:
+    """What the doctor says of the best trial; where all diverged, of the first one."""
+    diagnosis = contents.diagnosis
+    if diagnosis is None:
+        return ""
     found = "".join(_finding(finding) for finding in diagnosis.findings)
     looked = [f"Looked for: {', '.join(diagnosis.looked_for)}."]
     if diagnosis.not_told:
         looked.append(f"Not told by what was measured: {', '.join(diagnosis.not_told)}.")
+    if diagnosis.diverged:
+        looked.append(f"{diagnosis.diverged} of its {diagnosis.seeds} runs diverged.")
     note = f'<p class="dim">{escape(" ".join(looked))}</p>'
-    return f"<h2>Diagnosis of the best trial</h2>{found or '<p>Nothing found.</p>'}{note}"
+    which = "the best trial" if contents.best else "the first trial"
+    return f"<h2>Diagnosis of {which}</h2>{found or '<p>Nothing found.</p>'}{note}"
 
 
 def _finding(finding: Finding) -> str:

@@ -1,5 +1,7 @@
 """Diagnoses of whole runs and of trials of sweeps; what is refused."""
 
+import dataclasses
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -9,6 +11,8 @@ import pytest
 import gdjax
 from gdjax import diagnostics
 from gdjax.doctor import RULES
+from gdjax.doctor.case import able, times
+from gdjax.sweep.table import Status
 
 HIGH, LOW, SETTINGS = "learning rate too high", "learning rate too low", "unvalidated settings"
 
@@ -61,6 +65,20 @@ def test_a_loss_of_one_batch_size_is_told_less_of():
     assert set(diagnosis.not_told) >= {"batch too small", "batch too large"}
 
 
+def test_of_estimated_gradients_no_noise_is_told():
+    for estimator, told in ((jax.value_and_grad, True), (gdjax.spsa, False)):
+        task = dataclasses.replace(LINEAR, value_and_grad=estimator)
+        _, seen = task.with_monitors(*able(task, gdjax.sgd(0.1))).measured()
+        assert ("gradient_variance" in seen) == told
+        assert "sharpness" in seen
+
+
+def test_another_learning_rate_below_a_loss_scale():
+    slower = times(gdjax.dynamic_loss_scale(gdjax.sgd(0.1)), 0.5)  # a loss scale is outermost
+    params = [gdjax.train(LINEAR, x, steps=4, key=0).params for x in (slower, gdjax.sgd(0.05))]
+    np.testing.assert_allclose(*params, rtol=1e-5)
+
+
 def test_data_that_come_from_the_host():
     def batches():
         generator = np.random.default_rng(0)
@@ -103,6 +121,46 @@ def test_trials_of_a_sweep(result):
         gdjax.diagnose_sweep(result, 3)
 
 
+@pytest.mark.parametrize("trial", [-1, 3, 1.5, "0"])
+def test_a_trial_that_is_none_is_refused(result, trial):
+    with pytest.raises(gdjax.InvalidValue, match="trial"):
+        gdjax.diagnose_sweep(result, trial)
+    with pytest.raises(gdjax.InvalidType, match="result of a sweep"):
+        gdjax.diagnose_sweep(LINEAR)
+
+
+def test_trials_that_never_started_are_passed_over(result):
+    first = np.arange(3)[:, None] == 0
+    diverged = dataclasses.replace(
+        result,
+        width=np.where(first, 0, result.width),
+        status=np.full_like(result.status, Status.DIVERGED),
+        diverged_at=np.where(first, -1, 5),
+        evaluations={},
+    )
+    assert gdjax.diagnose_sweep(diverged) == gdjax.diagnose_sweep(diverged, 1)
+    assert SETTINGS not in gdjax.diagnose_sweep(diverged).challenges  # none of them is best
+    none = dataclasses.replace(diverged, width=0 * result.width)
+    with pytest.raises(gdjax.InvalidValue, match="stopped before its first segment"):
+        gdjax.diagnose_sweep(none)
+
+
+def test_a_rate_of_zero_has_no_factor(result):
+    rates = {"learning_rate": np.array([0.0, 0.1, 3.0])}
+    still = dataclasses.replace(result, settings=rates, evaluations={})
+    assert "unstable start" in gdjax.diagnose_sweep(still, 0).not_told
+    assert gdjax.diagnose_sweep(still, 2).challenges[0] == HIGH
+
+
+def test_trials_that_copied_others_are_no_experiments():
+    rules = gdjax.population_based_training(interval_steps=8)
+    space = {"learning_rate": gdjax.LogUniform(1e-5, 1e-2)}
+    options = {"trials": 4, "seeds": 2, "steps": 16, "segment": 4, "stopping": rules}
+    result = gdjax.sweep(LINEAR, gdjax.sgd, space, **options)
+    assert gdjax.diagnose_sweep(result).looked_for == (SETTINGS,)
+    assert gdjax.diagnose_sweep(result).challenges == ()
+
+
 def test_what_was_saved_tells_the_same(result, tmp_path):
     result.save(tmp_path)
     loaded = gdjax.SweepResult.load(tmp_path)
@@ -120,3 +178,7 @@ def test_settings_that_were_not_validated():
     space = {"learning_rate": gdjax.LogUniform(1e-3, 1e-1), "momentum": gdjax.Uniform(0, 0.5)}
     drawn = gdjax.sweep(LINEAR, gdjax.sgd, space, trials=4, seeds=2, steps=16)
     assert SETTINGS not in gdjax.diagnose_sweep(drawn).challenges
+    result.traces["loss"][:] = 1.0  # all are best, so that none is
+    (seed,) = gdjax.diagnose_sweep(result).findings
+    assert seed.number == 1
+    assert "seeds=4" in seed.remedy

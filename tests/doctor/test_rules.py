@@ -6,13 +6,15 @@ import numpy as np
 import pytest
 
 import gdjax
-from gdjax.doctor import RULES, examine
+from gdjax.doctor import RULES, examine, settings
 from tests.doctor.cases import SEEDS, case, raised, series
 
 JUMPING = raised(series(1.0, 1.0), 40, 20.0)
+DIVERGED = np.where(np.arange(64) < 40, series(2.0, 1.0), np.nan)
 STEADY, FALLING = series(1.0, 1.0), 10 ** series(0.0, -9.0)
 NOT_FALLING = series(2.0, 2.0)
 EQUAL = {"gradient_norm": STEADY}
+NOISE = np.random.default_rng(0).normal(size=STEADY.shape)
 
 PRESENT = {
     "misses_what_slower_runs_reach": [
@@ -21,6 +23,7 @@ PRESENT = {
     ],
     "misses_what_faster_runs_reach": [
         case(loss=series(2.0, 1.8), rates={10.0: series(2.0, 1.0), 100.0: series(2.0, np.nan)}),
+        case(loss=series(2.0, 1.8), rates={10.0: series(2.0, 99.0, 1.0, 1.0)}),
     ],
     "misses_what_a_warm_up_reaches": [case(loss=series(2.0, 3.0), warmed=series(2.0, 1.0))],
     "overshoots": [case(loss=NOT_FALLING, seen={"overshoot": series(1.5, 1.5)})],
@@ -49,15 +52,16 @@ PRESENT = {
             norms={0.1: raised(STEADY, 30, 20.0), 0.01: STEADY},
         ),
     ],
-    "is_not_finite": [
-        case(loss=raised(STEADY, -1, np.nan), seen={"bad_gradients": raised(0 * STEADY, 40, 2)})
-    ],
+    "diverges_at_any_rate": [case(loss=DIVERGED, rates={0.01: DIVERGED, 10.0: DIVERGED})],
     "examples_stand_out": [
         case(seen={"example_norm_max": 50 * STEADY, "example_norm_median": STEADY})
     ],
     "turns_back": [
         case(seen={"heldout": series(2.0, 1.0, 1.5)}, objective="heldout"),
         case(seen={"accuracy": series(0.0, 0.9, 0.7)}, objective="accuracy", mode="max"),
+        case(seen={"heldout": series(1.0, 1.5)}, objective="heldout"),  # no better than at first
+        case(seen={"right": series(0, 9, 3).astype(np.uint8)}, objective="right", mode="max"),
+        case(seen={"right": series(0, 9, 3) > 4}, objective="right", mode="max"),
     ],
     "noise_over_batch": [
         case(seen={"gradient_variance": 99 * STEADY, "gradient_signal": STEADY}, batch_size=4),
@@ -73,6 +77,7 @@ ABSENT = {
         case(loss=series(2.0, np.nan), rates={0.1: series(2.0, np.nan)}),
         case(loss=series(2.0, 3.0), rates={0.1: series(2.0, 2.5)}),
         case(loss=series(2.0, 2.0), rates={0.1: series(2.0, 1.9999)}),
+        case(loss=raised(series(2.0, 1.0), -2, np.nan), rates={0.1: series(2.0, 1.0)}),  # skipped
     ],
     "misses_what_faster_runs_reach": [case(rates={10.0: series(2.0, np.nan)})],
     "misses_what_a_warm_up_reaches": [case(warmed=series(2.0, 1.0)), case(warmed=NOT_FALLING)],
@@ -80,6 +85,7 @@ ABSENT = {
     "hardly_moves": [
         case(seen={"update_ratio": series(1e-6, 1e-6), "gradient_norm": FALLING}),
         case(seen=EQUAL | {"update_ratio": series(1e-3, 1e-3)}),
+        case(seen={"update_ratio": 0 * STEADY, "gradient_norm": 0 * STEADY}),  # at a minimum
     ],
     "curves_elsewhere": [
         case(seen=EQUAL | {"sharpness": STEADY, "gradient_curvature": STEADY}),
@@ -94,28 +100,41 @@ ABSENT = {
     "ends_above_the_best": [
         case(seen={"gradient_norm": FALLING}),
         case(loss=np.arange(1.0, 5)[:, None] * series(1.0, 0.0, 0.0), seen=EQUAL),
+        case(
+            loss=np.arange(1.0, 5)[:, None] * STEADY,
+            seen={"gradient_norm": raised(STEADY, 40, 200.0)},
+        ),
+        case(  # one diverged
+            loss=np.concatenate([series(2.0, 1.0)[:3], series(2.0, np.nan)[:1]]),
+            seen={"gradient_norm": np.concatenate([FALLING[:3], series(1.0, np.nan)[:1]])},
+        ),
     ],
     "curves_down": [case(seen={"sharpness": STEADY, "lowest_curvature": -STEADY / 2})],
     "differs_by_layer": [
         case(seen={"gradient_norm.0": STEADY / 10, "gradient_norm.1": STEADY}),
         case(seen={"gradient_norm.0": 0 * STEADY, "gradient_norm.1": STEADY}),  # it is not used
+        case(seen={"gradient_norm.0": STEADY, "gradient_norm.1": np.inf * STEADY}),
     ],
     "units_are_dead": [case(seen={"dead_units": series(0.9, 0.1)})],
     "units_are_saturated": [case(seen={"saturated_units": series(0.9, 0.1)})],
     "spikes": [
         case(seen={"gradient_norm": series(1.0, 1.0, 30.0, 30.0)}),  # it stays
         case(seen={"gradient_norm": JUMPING}, norms={0.1: STEADY}),
+        case(seen={"gradient_norm": raised(STEADY, 40, np.inf)}),  # skipped, as by a loss scale
         case(seen={"gradient_norm": JUMPING, "clipped": JUMPING - 1}),
     ],
-    "is_not_finite": [
-        case(loss=raised(STEADY, -1, np.nan), seen={"bad_gradients": 0 * STEADY}),
-        case(seen={"bad_gradients": raised(0 * STEADY, 40, 2)}),  # it was left out
+    "diverges_at_any_rate": [
+        case(loss=DIVERGED, rates={0.01: series(2.0, 1.0)}),
+        case(rates={0.01: DIVERGED}),
+        case(loss=raised(series(2.0, 1.0), 40, np.nan), rates={0.01: DIVERGED}),  # it went on
     ],
     "examples_stand_out": [
-        case(seen={"example_norm_max": series(2.0, 99.0), "example_norm_median": STEADY})
+        case(seen={"example_norm_max": series(2.0, 99.0), "example_norm_median": STEADY}),
+        case(seen={"example_norm_max": STEADY, "example_norm_median": 0 * STEADY}),
     ],
     "turns_back": [
         case(seen={"heldout": series(2.0, 1.0)}, objective="heldout"),
+        case(seen={"heldout": NOISE}, objective="heldout"),
         case(
             loss=series(2.0, 1.0, 1.9),  # what is trained goes wrong as well
             seen={"heldout": series(2.0, 1.0, 1.5)},
@@ -172,6 +191,42 @@ def test_numbers_by_hand():
     assert finding.number == pytest.approx(0.8)  # of a fall by 1 it makes 0.2
     assert finding.confidence == 1
     assert "gdjax.scale(0.1)" in finding.remedy
+
+
+def test_what_never_improved_has_turned_back_by_all_its_way():
+    (finding,) = examine(case(seen={"heldout": series(1.0, 1.5)}, objective="heldout")).findings
+    assert finding.number == 1
+
+
+def test_a_smaller_batch_is_no_empty_one():
+    seen = {"gradient_variance": STEADY / 9, "gradient_signal": STEADY}
+    (finding,) = examine(case(seen=seen, batch_size=64)).findings
+    assert finding.remedy.startswith("batch_size = 1 ")
+
+
+def test_of_runs_that_are_not_finite_nothing_is_made_up():
+    nothing = series(np.nan, np.nan)
+    names = {rule.measure.__name__: PRESENT[rule.measure.__name__][0].seen for rule in RULES[:-2]}
+    seen = {name: nothing for of in names.values() for name in of}
+    diagnosis = examine(
+        case(loss=nothing, seen=seen, rates={0.1: nothing}, warmed=nothing, batch_size=8)
+    )
+    assert diagnosis.challenges == ()
+    assert diagnosis.diverged == SEEDS
+    assert "of 4 runs of 64 updates, of which 4 diverged" in str(diagnosis)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "room"),
+    [
+        ("learning_rate", 0.9, gdjax.LogUniform(0.03, 27)),
+        ("b2", 0.999, [0.998, 0.999, 0.9999]),  # a decay
+        ("every_k", np.int64(2), gdjax.Integer(1, 8)),
+        ("shift", -2.0, gdjax.Uniform(-3, -1)),
+    ],
+)
+def test_room_around_a_value(name, value, room):
+    assert eval(settings.around(name, value)) == room
 
 
 def test_a_sign_counts_where_enough_seeds_show_it():

@@ -203,6 +203,11 @@ def test_the_best_trial_is_diagnosed(tmp_path):
     assert "Not told by what was measured: " in text
     result = synthetic({"learning_rate": [1e-4, 0.01, 0.1]}, seeds=3)
     assert "<p>Nothing found.</p>" in gdjax.report.write(result, tmp_path)[0].read_text()
+    text = gdjax.report.write(CASES["all diverged"](), tmp_path)[0].read_text()
+    assert "Diagnosis of the first trial" in text
+    assert "2 of its 2 runs diverged." in text
+    text = gdjax.report.write(halved(result, [0, 0, 0]), tmp_path)[0].read_text()
+    assert "Diagnosis" not in text
 
 
 def test_widths_are_a_table_where_they_differ(tmp_path):
