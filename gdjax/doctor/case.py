@@ -139,7 +139,8 @@ def _heights(norms: np.ndarray, window: int = 64, least: int = 8) -> np.ndarray:
 def run(task: Task, optimizer: Any, steps: int, seeds: int, key: int) -> Case:
     """Train a task as it is, with other learning rates, and with a warm-up.
 
-    The learning rate is multiplied by multiplying the updates, whatever the optimizer is. Norms
+    The learning rate is multiplied by multiplying the updates, whatever the optimizer is: see
+    :func:`gdjax.diagnose`. Norms
     are measured at each update, what costs more at :data:`LOOKS` of the unchanged run.
     """
     task = dataclasses.replace(task, monitors=())

@@ -66,10 +66,13 @@ def diagnose(
     """Train for a while, with monitors and experiments, and tell which challenges are met.
 
     Beside the run as it is, others have 0.01 to 100 times its learning rate, or begin with a
-    warm-up; nothing else differs. All are trained side by side, :func:`gdjax.diagnostics.norms`
-    looks at each update, and what costs more (units, noise, spectrum) at 32 updates of the
-    unchanged run: together some ten times the work of the run alone, and as much to compile as
-    two sweeps.
+    warm-up; nothing else differs. It is the updates that are multiplied: of optimizers behind
+    which nothing may follow in a chain (:func:`gdjax.lookahead`, :func:`gdjax.schedule_free`)
+    what is found about the learning rate and the start means little.
+
+    All are trained side by side, :func:`gdjax.diagnostics.norms` looks at each update, and what
+    costs more (units, noise, spectrum) at 32 updates of the unchanged run: together some ten
+    times the work of the run alone, and as much to compile as two sweeps.
 
     Args:
       task: what is trained; monitors of its own are left out.

@@ -105,13 +105,16 @@ def units_are_saturated(case: Case) -> np.ndarray | None:
 def examples_stand_out(case: Case) -> np.ndarray | None:
     """The greatest norm of an example's gradient over the median, at the first look.
 
-    Later most examples of sound data are learned, and what is left stands out as well; so it
-    does where half of them have no gradient at all, as with a hinge loss.
+    Only where the loss has not made half of its fall by then: later most examples of sound data
+    are learned, and what is left stands out as well. So it does where half of them have no
+    gradient at all, as with a hinge loss.
     """
     if "example_norm_median" not in case.seen:
         return None
     most, usual = (case.seen[f"example_norm_{of}"][:, 0] for of in ("max", "median"))
-    return np.where(usual > 0, most / usual, np.nan)
+    updates = max(1, case.steps // case.seen["example_norm_max"].shape[1])  # before the look
+    learned = late(case.loss[:, :updates]).mean(axis=1) < (case.start + case.end(case.loss)) / 2
+    return np.where((usual > 0) & ~learned, most / usual, np.nan)
 
 
 def _late(case: Case, name: str) -> np.ndarray | None:

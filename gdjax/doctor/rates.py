@@ -65,6 +65,8 @@ def hardly_moves(case: Case) -> np.ndarray | None:
     if case.rates or not {"update_ratio", "gradient_norm"} <= case.seen.keys():
         return None
     norm = case.seen["gradient_norm"]
+    if norm.shape[1] < 2:  # whether they shrink is not known
+        return None
     shrunk = np.median(late(norm), axis=1) <= norm[:, 0] / 2  # both are 0 at a minimum
     ratio = np.median(case.seen["update_ratio"], axis=1)
     return np.where(shrunk, np.nan, 1e-3 / np.maximum(ratio, 1e-30))

@@ -131,6 +131,7 @@ ABSENT = {
     "examples_stand_out": [
         case(seen={"example_norm_max": series(2.0, 99.0), "example_norm_median": STEADY}),
         case(seen={"example_norm_max": STEADY, "example_norm_median": 0 * STEADY}),
+        case(seen={"example_norm_max": STEADY[:, :1] * 50, "example_norm_median": STEADY[:, :1]}),
     ],
     "turns_back": [
         case(seen={"heldout": series(2.0, 1.0)}, objective="heldout"),
@@ -196,6 +197,11 @@ def test_numbers_by_hand():
 def test_what_never_improved_has_turned_back_by_all_its_way():
     (finding,) = examine(case(seen={"heldout": series(1.0, 1.5)}, objective="heldout")).findings
     assert finding.number == 1
+
+
+def test_of_one_look_is_not_told_whether_gradients_shrink():
+    seen = {"gradient_norm": STEADY[:, :1], "update_ratio": 0 * STEADY[:, :1]}
+    assert named("hardly_moves").measure(case(seen=seen)) is None
 
 
 def test_a_smaller_batch_is_no_empty_one():
