@@ -140,8 +140,8 @@ def run(task: Task, optimizer: Any, steps: int, seeds: int, key: int) -> Case:
     """Train a task as it is, with other learning rates, and with a warm-up.
 
     The learning rate is multiplied by multiplying the updates, whatever the optimizer is: see
-    :func:`gdjax.diagnose`. Norms
-    are measured at each update, what costs more at :data:`LOOKS` of the unchanged run.
+    :func:`gdjax.diagnose`. Norms are measured at each update, what costs more at :data:`LOOKS` of
+    the unchanged run.
     """
     task = dataclasses.replace(task, monitors=())
     of_training = dataclasses.replace(task, evaluate=None, objective="loss", mode="min")
