@@ -62,7 +62,8 @@ def noise_scale(variance: Any, signal: Any) -> Estimate:
       signal: ``gradient_signal`` of the same.
 
     Returns:
-      In examples, ``[...]``; inf where the signal cannot be told from 0.
+      In examples, ``[...]``; inf where the signal cannot be told from 0. The error is inf where
+      it could not without one of the measurements.
 
     Raises:
       InvalidValue: shapes that differ, or less than two measurements.
@@ -87,8 +88,10 @@ def noise_scale(variance: Any, signal: Any) -> Estimate:
     n = variance.shape[-1]
     sums = variance.sum(-1, keepdims=True), signal.sum(-1, keepdims=True)
     without = ratio(sums[0] - variance, sums[1] - signal)
+    known = jnp.isfinite(without).all(-1)
+    without = jnp.where(known[..., None], without, 0)
     spread = jnp.sqrt((n - 1) / n * jnp.sum((without - without.mean(-1, keepdims=True)) ** 2, -1))
-    return Estimate(ratio(sums[0], sums[1])[..., 0], spread)
+    return Estimate(ratio(sums[0], sums[1])[..., 0], jnp.where(known, spread, jnp.inf))
 
 
 def _measure(step: Step, state: Any, microbatches: int) -> tuple[dict[str, Any], Any]:

@@ -160,7 +160,9 @@ def test_no_noise_where_there_are_no_examples():
 
 def test_a_noise_scale_without_signal_is_infinite():
     scale = diagnostics.noise_scale(jnp.array([1.0, 2.0]), jnp.array([-1.0, 0.5]))
-    assert scale.value == np.inf
+    assert scale.value == scale.error == np.inf
+    scale = diagnostics.noise_scale(jnp.array([1.0, 2.0]), jnp.array([-1.0, 1.5]))
+    assert (scale.value, scale.error) == (6, np.inf)  # by the first alone it is infinite
 
 
 def test_curvature_of_a_saddle():
