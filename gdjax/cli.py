@@ -11,7 +11,7 @@ import importlib.util
 import os
 import pathlib
 import sys
-from typing import Literal
+from typing import Literal, get_args
 
 import jax
 import numpy as np
@@ -213,7 +213,7 @@ def _sweep_and_report(
     sys.path.insert(0, os.getcwd())  # a user's own module, as `python -m` would find it
     task = naming.load_task(config.task)
     if config.monitors is not None:
-        choose("monitors", config.monitors, ("economy", "full"))
+        choose("monitors", config.monitors, get_args(Monitors))
         task = task.with_monitors(*getattr(diagnostics, config.monitors)())
     factories = {n: naming.load_factory(n) for n in config.optimizer.split(",")}
     space, stopping = config.dimensions(), parse_rules(config.stopping or "")

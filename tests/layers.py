@@ -93,7 +93,7 @@ LAYERS = (
     "sweep",
     "finder",
     "doctor.case",
-    "doctor.rule",
+    "doctor.finding",
     "doctor.*",
     "doctor.diagnosis",
     "doctor",

@@ -2,7 +2,7 @@
 
 from gdjax.doctor.case import Case
 from gdjax.doctor.diagnosis import RULES, Diagnosis, diagnose, diagnose_sweep, examine
-from gdjax.doctor.rule import Finding, Rule, rule
+from gdjax.doctor.finding import Finding, Rule, rule
 
 __all__ = [
     "RULES",

@@ -159,7 +159,7 @@ def run(task: Task, optimizer: Any, steps: int, seeds: int, key: int) -> Case:
         progress=False,
     )
     looked = sweep(
-        task.with_monitors(*able(task, optimizer)),
+        task.with_monitors(*costly_monitors(task, optimizer)),
         lambda factor: times(optimizer, factor),
         {"factor": 1.0},
         seeds=seeds,
@@ -195,8 +195,8 @@ def times(
     return trees.map_leaves(lambda u: factor * u, updates), state
 
 
-def able(task: Task, optimizer: Any) -> list[Monitor]:
-    """Those of the costly monitors that can measure the task."""
+def costly_monitors(task: Task, optimizer: Any) -> list[Monitor]:
+    """Units, noise and spectrum, as far as they can measure the task."""
     able, exact = [], getattr(task.value_and_grad, "function", None) is jax.value_and_grad
     for monitor in (units(), *([noise()] if exact else []), spectrum()):
         with contextlib.suppress(GdjaxError):  # such as a loss for one size of batches only

@@ -4,7 +4,7 @@ import numpy as np
 
 from gdjax.diagnostics import noise_scale
 from gdjax.doctor.case import JUMP, Case, early, late
-from gdjax.doctor.rule import rule
+from gdjax.doctor.finding import HALF, rule
 
 OVERFITTING, SMALL, LARGE = "overfitting", "batch too small", "batch too large"
 CRITICAL = (
@@ -16,7 +16,7 @@ CRITICAL = (
 @rule(
     OVERFITTING,
     0.1,
-    "chosen: sound runs of `python -m benchmarks.doctor` have at most half of it",
+    HALF,
     lambda case, back: (
         f"result = gdjax.train(task, optimizer, {case.steps}, key=0, "
         f"segment={max(1, case.steps // 32)}, keep_best=True)"

@@ -9,7 +9,7 @@ import optax
 
 from gdjax.doctor import data, gradients, rates, settings, surfaces
 from gdjax.doctor.case import Case, losses_of, run
-from gdjax.doctor.rule import Finding
+from gdjax.doctor.finding import Finding
 from gdjax.errors import InvalidType, shown
 from gdjax.ranges import Interval
 from gdjax.sweep import SweepResult

@@ -3,10 +3,9 @@
 import numpy as np
 
 from gdjax.doctor.case import JUMP, Case, early, late
-from gdjax.doctor.rule import rule
+from gdjax.doctor.finding import HALF, rule
 
 VANISHING, EXPLODING, CORRUPTED = "vanishing gradients", "exploding gradients", "corrupted examples"
-HALF = "chosen: sound runs of `python -m benchmarks.doctor` have at most half of it"
 
 
 def _initialize(case: Case, number: float) -> str:

@@ -7,10 +7,9 @@ nothing else. Where a saved run has none beside it, what it measured itself must
 import numpy as np
 
 from gdjax.doctor.case import WARM_UP, Case, late
-from gdjax.doctor.rule import rule
+from gdjax.doctor.finding import HALF, rule
 
 HIGH, LOW, START = "learning rate too high", "learning rate too low", "unstable start"
-MISSED = "chosen: sound runs of `python -m benchmarks.doctor` have at most half of it"
 
 
 def _scaled(case: Case, slower: bool) -> str:
@@ -20,14 +19,14 @@ def _scaled(case: Case, slower: bool) -> str:
     return f"optimizer = gdjax.chain(optimizer, gdjax.scale({factor:g}))  # times the learning rate"
 
 
-@rule(HIGH, 0.2, MISSED, lambda case, _: _scaled(case, slower=True))
+@rule(HIGH, 0.2, HALF, lambda case, _: _scaled(case, slower=True))
 def misses_what_slower_runs_reach(case: Case) -> np.ndarray | None:
     """Share of the loss's fall with a lower learning rate that this one misses."""
     factor = _best(case, slower=True)
     return None if factor is None else case.missed(case.rates[factor])
 
 
-@rule(LOW, 0.2, MISSED, lambda case, _: _scaled(case, slower=False))
+@rule(LOW, 0.2, HALF, lambda case, _: _scaled(case, slower=False))
 def misses_what_faster_runs_reach(case: Case) -> np.ndarray | None:
     """Share of the loss's fall with a higher learning rate that this one misses."""
     factor = _best(case, slower=False)
@@ -75,7 +74,7 @@ def hardly_moves(case: Case) -> np.ndarray | None:
 @rule(
     START,
     0.2,
-    MISSED,
+    HALF,
     lambda case, _: (
         f"warm_up = gdjax.linear_schedule(0.0, 1.0, {max(1, round(WARM_UP * case.steps))})\n"
         "optimizer = gdjax.chain(optimizer, gdjax.scale_by_schedule(warm_up))"

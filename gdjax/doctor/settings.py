@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 
 from gdjax.doctor.case import Case
-from gdjax.doctor.rule import rule
+from gdjax.doctor.finding import rule
 
 SETTINGS = "unvalidated settings"
 

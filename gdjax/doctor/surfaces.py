@@ -3,7 +3,7 @@
 import numpy as np
 
 from gdjax.doctor.case import JUMP, Case, early, late
-from gdjax.doctor.rule import rule
+from gdjax.doctor.finding import HALF, rule
 
 ILL, MINIMA, SADDLE = "ill-conditioning", "local minima", "saddle point"
 
@@ -61,8 +61,7 @@ def ends_above_the_best(case: Case) -> np.ndarray | None:
 @rule(
     SADDLE,
     0.1,
-    "chosen: sound runs of `python -m benchmarks.doctor` where the loss stays have at most half "
-    "of it",
+    HALF,
     lambda case, _: (
         "optimizer = gdjax.chain(gdjax.add_noise(eta=0.01, gamma=0.55, key=0), optimizer)"
     ),

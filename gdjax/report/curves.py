@@ -4,7 +4,7 @@ import dataclasses
 
 import numpy as np
 
-from gdjax.report import scales
+from gdjax.report import profiles, scales
 from gdjax.report.scales import Scale
 from gdjax.sweep.results import SweepResult
 
@@ -63,11 +63,9 @@ def learning_curves(result: SweepResult, order: np.ndarray, families: list[np.nd
 
 def _names(result: SweepResult) -> list[str]:
     """The metrics that are shown: of those that monitors measure the most telling ones."""
-    measured = list(result.evaluations)
-    accuracies = [name for name in measured if scales.is_accuracy(name)]
-    telling = [name for name in TELLING if name in measured]
-    first = ["loss", result.attributes["objective"], *accuracies[:2], *telling]
-    return list(dict.fromkeys([*first, *measured]))[:PANELS]
+    telling = [name for name in TELLING if name in result.evaluations]
+    first = ["loss", *profiles.shown_metrics(result), *telling]
+    return list(dict.fromkeys([*first, *result.evaluations]))[:PANELS]
 
 
 def evenly(order: np.ndarray, size: int) -> np.ndarray:

@@ -11,7 +11,7 @@ import pytest
 import gdjax
 from gdjax import diagnostics
 from gdjax.doctor import RULES
-from gdjax.doctor.case import able, times
+from gdjax.doctor.case import costly_monitors, times
 from gdjax.sweep.table import Status
 
 HIGH, LOW, SETTINGS = "learning rate too high", "learning rate too low", "unvalidated settings"
@@ -68,7 +68,7 @@ def test_a_loss_of_one_batch_size_is_told_less_of():
 def test_of_estimated_gradients_no_noise_is_told():
     for estimator, told in ((jax.value_and_grad, True), (gdjax.spsa, False)):
         task = dataclasses.replace(LINEAR, value_and_grad=estimator)
-        _, seen = task.with_monitors(*able(task, gdjax.sgd(0.1))).measured()
+        _, seen = task.with_monitors(*costly_monitors(task, gdjax.sgd(0.1))).measured()
         assert ("gradient_variance" in seen) == told
         assert "sharpness" in seen
 

@@ -7,6 +7,9 @@ import numpy as np
 
 from gdjax.doctor.case import Case
 
+HALF = "chosen: sound runs of `python -m benchmarks.doctor` have at most half of it"
+"""Where a threshold comes from that no paper tells."""
+
 
 @dataclasses.dataclass(frozen=True)
 class Finding:
