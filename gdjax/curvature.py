@@ -178,9 +178,11 @@ def dot(a: Any, b: Any) -> jax.Array:
     return sum(jax.tree.leaves(products), start=jnp.zeros((), trees.compute_dtype(a, b)))
 
 
-def _signs(key: jax.Array, shape: tuple[int, ...], dtype: Any) -> jax.Array:
-    """1 and -1, from a quarter of the random bits that ``jax.random.rademacher`` takes."""
-    return 2 * (jax.random.bits(key, shape, jnp.uint8) & 1).astype(dtype) - 1
+def _signs(key: jax.Array, shape: tuple[int], dtype: Any) -> jax.Array:
+    """1 and -1, one for each random bit."""
+    words = jax.random.bits(key, (-(-shape[0] // 32),), jnp.uint32)
+    bits = (words[:, None] >> jnp.arange(32, dtype=jnp.uint32)[None]) & 1
+    return 2 * bits.ravel()[: shape[0]].astype(dtype) - 1
 
 
 def random_direction(like: Any, key: jax.Array | None = None) -> Any:
@@ -223,13 +225,14 @@ def _lanczos(
         return jax.lax.fori_loop(0, count, remove, vector)
 
     def one(carry: tuple[Any, ...], i: jax.Array) -> tuple[tuple, tuple]:
-        basis, vector, last, length, scale = carry
+        basis, vector, length, scale = carry
         basis = jax.tree.map(
             lambda all_, x: jax.lax.dynamic_update_index_in_dim(all_, x, i, 0), basis, vector
         )
         image = product(vector)
         diagonal = dot(vector, image)
         scale = jnp.maximum(scale, trees.global_norm(image))
+        last = row(basis, i - 1)  # at the first it is any, and its length is 0
         rest = _add(_add(image, -diagonal, vector), -length, last)  # all, but for rounding
         rest = orthogonal(rest, basis, i + 1)
         length = trees.global_norm(rest)
@@ -238,7 +241,7 @@ def _lanczos(
         for _ in range(2):  # once leaves what rounding left
             fresh = orthogonal(fresh, basis, jnp.where(exhausted, i + 1, 0))
         length = jnp.where(exhausted, 0, length)
-        return (basis, _unit(fresh), vector, length, scale), (diagonal, length)
+        return (basis, _unit(fresh), length, scale), (diagonal, length)
 
     blank = jax.tree.map(
         lambda x: jnp.zeros((iterations, *jnp.shape(x)), trees.wide_dtype(x)), like
@@ -247,7 +250,7 @@ def _lanczos(
     useless = ~((length > 0) & jnp.isfinite(length))
     first = _random_if(useless, trees.widen(start), key)
     zero = jnp.zeros((), trees.compute_dtype(like))
-    carry = (blank, _unit(first), row(blank, 0), zero, zero)
+    carry = (blank, _unit(first), zero, zero)
     (basis, *_), (diagonal, beside) = jax.lax.scan(one, carry, jnp.arange(iterations))
     return diagonal, beside, basis
 
