@@ -18,7 +18,8 @@
 # what it was before; `bad_gradients`, arrays that are not finite.
 #
 # **Remedy.** Clipping: by value, by block, by the global norm, against the parameters' norms, or
-# at a quantile of the norms before. What is not finite cannot be clipped, but skipped.
+# at a quantile of the norms before; or division by the norm. What is not finite cannot be clipped,
+# but skipped.
 
 # %%
 import dataclasses
@@ -122,21 +123,27 @@ space = gdjax.Space(
 watched = task.with_monitors(diagnostics.norms())
 sizes = {"seeds": SEEDS, "steps": STEPS}
 result = gdjax.sweep(watched, clipped, space, trials=len(space.first), segment=1, **sizes)
-adams = gdjax.sweep(task, gdjax.adam, {"learning_rate": rates}, **sizes)
+others = {
+    "SGD, normalized": lambda learning_rate: gdjax.chain(
+        gdjax.normalize(), gdjax.sgd(learning_rate)
+    ),
+    "Adam": gdjax.adam,
+}
+without = gdjax.sweep(task, others, {"learning_rate": rates}, **sizes)
 
 # %% [markdown]
 # **Result**: the mean loss of the last tenth of a run, over that of guessing, 1/12. Lines end where
 # the median run diverges.
 
 # %%
-names = ["SGD", *(f"SGD, clipped by {name}" for name in thresholds), "Adam"]
-losses = np.concatenate([result.traces["loss"], adams.traces["loss"]])[..., -STEPS // 10 :]
+names = ["SGD", *(f"SGD, clipped by {name}" for name in thresholds), *others]
+losses = np.concatenate([result.traces["loss"], without.traces["loss"]])[..., -STEPS // 10 :]
 shares = np.nan_to_num(12 * losses.astype(float).mean(axis=-1), nan=np.inf)  # diverged
 shares = dict(zip(names, shares.reshape(len(names), len(rates), SEEDS), strict=True))
 figure, axes = plt.subplots(figsize=(7, 3.6))
 print("rate                  " + "".join(f"{rate:8.2g}" for rate in rates))
 for (name, share), colour in zip(
-    shares.items(), [RED, ORANGE, GREEN, BLUE, SKY, PINK], strict=True
+    shares.items(), [RED, ORANGE, GREEN, BLUE, SKY, GREY, PINK], strict=True
 ):
     middle = np.median(share, axis=1)
     print(f"{name:22}" + "".join(f"{x:8.2g}" for x in middle))
@@ -156,9 +163,10 @@ for name in ("SGD", "SGD, clipped by norm", "Adam"):
 
 # %% [markdown]
 # Plain SGD learns at no rate: where it is slow enough not to diverge in any seed, it stays near
-# guessing. Clipped by block or by the norm it learns at rates over more than a decade. By value and
-# by ratio it gains little at these thresholds. Adam divides by the size of the gradient anyway: its
-# median is best without any clipping, its worst seed is not.
+# guessing. Clipped by block or by the norm it learns at rates over more than a decade; divided by
+# its norm, which needs no threshold, nearly as well. By value and by ratio it gains little at these
+# thresholds. Adam divides by the size of the gradient anyway: its median is best without any
+# clipping, its worst seed is not.
 #
 # **Detector**: `gradient_norm`, which the monitor sees before it is clipped. Without clipping a
 # step along the first gradient makes the next ones explode; clipped steps, at most 0.1 long, bring

@@ -38,7 +38,7 @@ jax.config.update("jax_num_cpu_devices", 2)
 LAYERS, SEEDS, STEPS = (1, 2, 20) if FAST else (3, 5, 240)
 NOTEBOOK = {"figure.dpi": 80, "figure.constrained_layout.use": True, "text.parse_math": True}
 plt.style.use(["default", canvas.STYLE, NOTEBOOK])
-BLUE, RED, GREEN, PINK, SKY, ORANGE, _ = FAMILY_COLOURS
+BLUE, RED, GREEN, PINK, SKY, ORANGE, BLACK = FAMILY_COLOURS
 
 # %% [markdown]
 # ## A small transformer on text
@@ -134,7 +134,8 @@ def told(losses):
     """A table and a figure of last losses, [rate, seed, step] by name."""
     print("rate                " + "".join(f"{rate:>15g}" for rate in rates))
     figure, axes = plt.subplots(figsize=(7, 3.4))
-    for (name, of), colour in zip(losses.items(), [RED, BLUE, ORANGE, PINK, GREEN], strict=False):
+    colours = [RED, BLUE, ORANGE, PINK, SKY, BLACK, GREEN]
+    for (name, of), colour in zip(losses.items(), colours, strict=False):
         last = of[..., -STEPS // 5 :].mean(axis=-1)  # [rate, seed]
         middle, spread = last.mean(axis=1), last.std(axis=1, ddof=1)
         cells = (f"{m:.2f} ± {s:.2f}" for m, s in zip(middle, spread, strict=True))
@@ -146,16 +147,36 @@ def told(losses):
     axes.set_xticks(rates, [f"{rate:g}" for rate in rates], minor=False)
     axes.set_xticks([], minor=True)
     axes.set(ylabel="last loss in nats\n(mean, and each seed)")
-    figure.legend(loc="outside upper left", ncols=5)
+    figure.legend(loc="outside upper left", ncols=4)
     plt.show()
 
 
-radam = gdjax.sweep(post, gdjax.radam, {"learning_rate": rates}, seeds=SEEDS, steps=STEPS)
-told(dict(zip(starts, losses, strict=True)) | {"RAdam": radam.traces["loss"]})
+def rising(rise):
+    """Adam with another rise to the same rate, in as many steps."""
+
+    def adam(learning_rate):
+        parts = [rise(learning_rate), gdjax.constant_schedule(learning_rate)]
+        return gdjax.adam(gdjax.join_schedules(parts, [STEPS // 2]))
+
+    return adam
+
+
+others = {
+    "cosine": rising(lambda rate: gdjax.cosine_onecycle_schedule(STEPS, rate, pct_start=0.5)),
+    "exponential": rising(lambda rate: gdjax.exponential_decay(rate / 1000, STEPS // 2, 1000.0)),
+    "RAdam": gdjax.radam,
+}
+if FAST:
+    others = {"RAdam": gdjax.radam}
+found = gdjax.sweep(post, others, {"learning_rate": rates}, seeds=SEEDS, steps=STEPS)
+found = found.traces["loss"].reshape(len(others), len(rates), SEEDS, -1)
+told(dict(zip([*starts, *others], [*losses, *found], strict=True)))
 
 # %% [markdown]
 # - *Warm-up* widens the range: at 0.012 a constant rate ends at guessing, and a warm-up to it
-#   learns, though not as well as at lower rates. Twice that is too much for it too.
+#   learns, though not as well as at lower rates. Twice that is too much for it too. Half a cosine
+#   does as a line does; an exponential, from a thousandth, spends most of its steps at rates that
+#   teach little.
 # - *The same rates reversed* begin at the peak and end at 0. They help little: it is the order that
 #   matters, not that rates are smaller on the whole.
 # - *Clipping* does not help at 0.012: Adam divides by the gradient's size, so that its first steps
