@@ -94,7 +94,7 @@ def measure(
     """All that the monitors measure at a step, and their states behind it.
 
     Raises:
-      InvalidType: a monitor returns something else than a dict and a state.
+      InvalidType: a monitor returns something else than a dict and a state like the one before.
       InvalidValue: two measure something of one name.
     """
     measured, new = {}, []
@@ -108,6 +108,12 @@ def measure(
             )
         for twice in sorted(measured.keys() & returned[0].keys()):
             raise InvalidValue(f"two monitors measure {twice!r}; leave one out or rename it")
+        before, after = jax.tree.structure(state), jax.tree.structure(returned[1])
+        if before != after:
+            raise InvalidType(
+                "the state that a monitor returns must have the structure of the one that it was "
+                f"given, {before}, got {after}; Monitor.init makes the first"
+            )
         measured |= returned[0]
         new.append(returned[1])
     return measured, tuple(new)

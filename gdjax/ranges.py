@@ -4,15 +4,20 @@
 the error message prints, what ``help`` shows, and from which values the conformance suite draws.
 """
 
+import contextlib
 import functools
 import itertools
 import math
+import numbers
+import sys
 import typing
 from collections.abc import Callable
 from typing import Annotated, Any, NamedTuple
 
 import numpy as np
 from jax.core import Tracer
+
+from gdjax.errors import InvalidValue, shown
 
 _type_hints = functools.lru_cache(maxsize=1024)(typing.get_type_hints)
 
@@ -99,3 +104,29 @@ def in_order(*numbers: Any) -> bool:
     if any(isinstance(number, Tracer) for number in numbers):
         return True
     return all(bool(np.all(a <= b)) for a, b in itertools.pairwise(numbers))
+
+
+def number(value: Any) -> int | float | None:
+    """A finite number of any numeric type as Python's own; None for whatever else."""
+    with contextlib.suppress(Exception):  # whatever a foreign number does when it is converted
+        if getattr(value, "ndim", None) == 0 and np.asarray(value).dtype.kind not in "mM":
+            value = np.asarray(value).item()
+        if isinstance(value, numbers.Real) and not isinstance(value, bool | np.timedelta64):
+            value = int(value) if isinstance(value, numbers.Integral) else float(value)
+            return value if abs(value) <= sys.float_info.max else None
+    return None
+
+
+def whole(name: str, value: Any, low: int = 1, high: int | None = None) -> int:
+    """A whole number of any numeric type, of at least ``low`` and below ``high``, as Python's own.
+
+    >>> whole("steps", np.int64(3))
+    3
+    """
+    converted = number(value)
+    if not isinstance(converted, int) or converted < low or (high and converted >= high):
+        below = "" if high is None else f" and below {high}"
+        raise InvalidValue(
+            f"{name} must be a whole number of at least {low}{below}, got {shown(value)}"
+        )
+    return converted

@@ -13,6 +13,7 @@ from jax.core import Tracer
 from gdjax import monitoring, subtrees, trees
 from gdjax.errors import InvalidValue, nearest
 from gdjax.monitoring import Step, Watched
+from gdjax.ranges import whole
 from gdjax.task import Task
 from gdjax.transformation import ScheduledState
 from gdjax.transforms.loss_scaling import DynamicLossScaleState
@@ -90,7 +91,7 @@ def train(
       evaluations. What was not made because the run had stopped is NaN, or 0 where it is no float.
 
     Raises:
-      InvalidValue: a segment or patience below 1, a ``min_delta`` below 0, monitors but no update.
+      InvalidValue: numbers that are too small or not whole, monitors but no update.
 
     >>> import gdjax
     >>> task = Task(
@@ -101,18 +102,17 @@ def train(
     >>> train(task, gdjax.sgd(0.5), steps=3, key=0).traces["loss"]
     Array([0.5    , 0.125  , 0.03125], dtype=float32)
     """
-    for name, value in {"segment": segment, "patience": patience}.items():
-        if value is not None and value < 1:
-            raise InvalidValue(f"{name} must be at least one update, got {value}")
+    steps = whole("steps", steps, low=0)
+    segment = steps if segment is None else min(whole("segment", segment), steps)
+    patience = None if patience is None else whole("patience", patience)
     if not isinstance(min_delta, Tracer) and not min_delta >= 0:
         raise InvalidValue(f"min_delta must be at least 0, got {min_delta}")
-    segment = steps if segment is None else min(segment, steps)
-    whole, rest = divmod(steps, max(segment, 1))
+    count, rest = divmod(steps, max(segment, 1))
     run = start(task, optimizer, as_key(key))
     best = Best(jnp.full((), jnp.inf), run.step, run.params if keep_best else None)
     progress = run, best if keep_best or patience else None
     go_on = functools.partial(_segments, task, optimizer, patience=patience, min_delta=min_delta)
-    progress, told = go_on(progress, max(whole, 1), segment)
+    progress, told = go_on(progress, max(count, 1), segment)
     if rest:
         progress, more = go_on(progress, 1, rest)
         told = jax.tree.map(lambda x, y: jnp.concatenate([x, y]), told, more)

@@ -134,7 +134,11 @@ def test_derivatives_are_those_of_the_kept_parameters():
 
 def test_bad_arguments():
     for options, message in (
-        ({"patience": 0}, "patience must be at least one update, got 0"),
+        ({"patience": 0}, "patience must be a whole number of at least 1, got 0"),
+        ({"patience": True}, "patience must be a whole number of at least 1, got True"),
+        ({"segment": 1.5}, "segment must be a whole number of at least 1, got 1.5"),
+        ({"steps": 2.5}, "steps must be a whole number of at least 0, got 2.5"),
+        ({"steps": -1}, "steps must be a whole number of at least 0, got -1"),
         ({"min_delta": -1.0}, "min_delta must be at least 0, got -1.0"),
         ({"min_delta": float("nan")}, "min_delta must be at least 0, got nan"),
     ):

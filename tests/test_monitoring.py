@@ -154,6 +154,10 @@ def test_what_is_no_monitor_is_refused():
         gdjax.InvalidType, match="must return \\(dict of what it measured, state\\)"
     ):
         gdjax.train(task, gdjax.sgd(0.1), 2, 0)
+    for state in ((), {"count": 0}):  # from init, from the look before
+        growing = Monitor(lambda step, state: ({}, {"last": state}), init=lambda params, s=state: s)
+        with pytest.raises(gdjax.InvalidType, match="must have the structure of the one that it"):
+            gdjax.train(PLAIN.with_monitors(growing), gdjax.sgd(0.1), 2, 0)
     twice = Monitor(lambda step, state: ({"a": step.loss}, state))
     with pytest.raises(gdjax.InvalidValue, match="two monitors measure 'a'"):
         gdjax.train(PLAIN.with_monitors(twice, twice), gdjax.sgd(0.1), 2, 0)
@@ -170,5 +174,7 @@ def test_what_is_no_monitor_is_refused():
         gdjax.sweep(wide, gdjax.sgd, {"learning_rate": [0.1]}, steps=2)
     with pytest.raises(gdjax.InvalidValue, match="needs an update for them to look at"):
         gdjax.train(WATCHED, _descend(), 0, 0)
-    with pytest.raises(gdjax.InvalidValue, match="segment must be at least one update, got 0"):
+    with pytest.raises(
+        gdjax.InvalidValue, match="segment must be a whole number of at least 1, got 0"
+    ):
         gdjax.train(WATCHED, _descend(), 2, 0, segment=0)

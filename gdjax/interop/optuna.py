@@ -13,11 +13,12 @@ import numpy as np
 from gdjax.errors import InvalidValue, shown, telling
 from gdjax.interop import studies
 from gdjax.interop.studies import Asked
+from gdjax.ranges import whole
 from gdjax.stream import Stream
 from gdjax.sweep import checkpoint, families, running
 from gdjax.sweep.callbacks import Callback
 from gdjax.sweep.concatenation import concatenate, take
-from gdjax.sweep.distributions import Choice, whole
+from gdjax.sweep.distributions import Choice
 from gdjax.sweep.engine import Ready, prepare
 from gdjax.sweep.families import Factory, Maker
 from gdjax.sweep.keeper import CHECKPOINTS

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, ParamSpec
 import numpy as np
 
 from gdjax.diagnostics.landscapes import Line, Slice
-from gdjax.errors import InvalidValue, MissingExtra, shown
+from gdjax.errors import InvalidType, InvalidValue, MissingExtra, shown
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -60,6 +60,7 @@ def draw_slice(
 
     Raises:
       MissingExtra: matplotlib is not installed.
+      InvalidType: paths without names.
       InvalidValue: more than two directions, offsets that are all one, no finite loss, or paths
         of another shape.
     """
@@ -67,6 +68,8 @@ def draw_slice(
 
     axes = [np.asarray(x, float) for x in found.offsets]
     losses = np.asarray(found.losses, float)
+    if not isinstance(paths, Mapping | None):
+        raise InvalidType(f"draw_slice: paths must be a dict by name, got {shown(paths)}")
     places = {name: np.asarray(path, float) for name, path in (paths or {}).items()}
     if len(axes) > 2 or not all(map(np.ptp, axes)):
         raise InvalidValue(

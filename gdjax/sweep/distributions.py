@@ -1,15 +1,14 @@
 """Distributions of one hyperparameter: what it may be, and how likely."""
 
-import contextlib
 import dataclasses
 import math
 import numbers
-import sys
 from typing import Any
 
 import numpy as np
 
 from gdjax.errors import InvalidType, InvalidValue, shown
+from gdjax.ranges import number, whole
 
 # Numbers in one table of settings: half a gigabyte of float64. Whoever asks for more mistyped.
 LARGEST = 2**26
@@ -157,25 +156,6 @@ class Choice:
 
 
 Distribution = Uniform | LogUniform | Integer | Choice
-
-
-def number(value: Any) -> int | float | None:
-    """A finite number of any numeric type as Python's own; None for whatever else."""
-    with contextlib.suppress(Exception):  # whatever a foreign number does when it is converted
-        if getattr(value, "ndim", None) == 0 and np.asarray(value).dtype.kind not in "mM":
-            value = np.asarray(value).item()
-        if isinstance(value, numbers.Real) and not isinstance(value, bool | np.timedelta64):
-            value = int(value) if isinstance(value, numbers.Integral) else float(value)
-            return value if abs(value) <= sys.float_info.max else None
-    return None
-
-
-def whole(name: str, value: Any, low: int = 1) -> int:
-    """A whole number of at least ``low``."""
-    converted = number(value)
-    if not isinstance(converted, int) or converted < low:
-        raise InvalidValue(f"{name} must be a whole number of at least {low}, got {shown(value)}")
-    return converted
 
 
 def check_size(size: int, what: str) -> None:

@@ -9,7 +9,6 @@ import dataclasses
 import importlib.util
 import json
 import math
-import numbers
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Literal, NamedTuple
@@ -18,7 +17,7 @@ import jax
 import numpy as np
 
 from gdjax.errors import InvalidType, InvalidValue, MissingExtra, nearest, shown, telling
-from gdjax.ranges import Interval
+from gdjax.ranges import Interval, whole
 from gdjax.sweep import checkpoint, families, lineage, running
 from gdjax.sweep.arguments import choose, number
 from gdjax.sweep.callbacks import Callback, listeners
@@ -177,13 +176,13 @@ def prepare(
       InvalidValue, InvalidType, MissingExtra: any of them is not what it should be.
     """
     # A program counts seeds and steps in 32 bits.
-    seeds, steps = _whole("seeds", seeds, high=2**31), _whole("steps", steps, high=2**31)
+    seeds, steps = whole("seeds", seeds, high=2**31), whole("steps", steps, high=2**31)
     trials, segment = (
-        value if value is None else _whole(name, value)
+        value if value is None else whole(name, value)
         for name, value in {"trials": trials, "segment": segment}.items()
     )
     width = _width(width)
-    key = _whole("key", key, low=0, high=2**32)
+    key = whole("key", key, low=0, high=2**32)
     if not isinstance(task, Task):
         raise InvalidType(f"task must be a gdjax.Task, got {shown(task)}")
     task.check_parts()
@@ -264,7 +263,7 @@ def _width(width: Any) -> int | Literal["measured"] | None:
     if isinstance(width, str):
         choose("width", width, ("measured",))
         return "measured"
-    return None if width is None else _whole("width", width)
+    return None if width is None else whole("width", width)
 
 
 def _devices(devices: Sequence[Device] | None) -> list[Device]:
@@ -276,17 +275,6 @@ def _devices(devices: Sequence[Device] | None) -> list[Device]:
     if len({device.platform for device in chosen}) > 1 or len(set(chosen)) < len(chosen):
         raise InvalidValue(f"devices must be different ones of one kind, got {chosen}")
     return chosen
-
-
-def _whole(name: str, value: Any, low: int = 1, high: int | None = None) -> int:
-    """A whole number, Python's or NumPy's."""
-    whole = isinstance(value, numbers.Integral) and not isinstance(value, bool)
-    if not whole or int(value) < low or (high is not None and int(value) >= high):
-        below = "" if high is None else f" and below {high}"
-        raise InvalidValue(
-            f"{name} must be a whole number of at least {low}{below}, got {shown(value)}"
-        )
-    return int(value)
 
 
 def _check_names(hyperparameters: Iterable[str], metrics: set[str]) -> None:

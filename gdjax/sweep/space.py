@@ -7,12 +7,11 @@ from typing import Any, Literal
 import numpy as np
 
 from gdjax.errors import InvalidType, InvalidValue, nearest, shown
+from gdjax.ranges import number, whole
 from gdjax.sweep.distributions import (
     Choice,
     Distribution,
     check_size,
-    number,
-    whole,
 )
 
 Method = Literal["grid", "random", "sobol"]

@@ -2,6 +2,7 @@
 
 import json
 import pathlib
+import shutil
 import signal
 import subprocess
 import sys
@@ -133,8 +134,9 @@ def test_the_study_is_in_its_storage(finished):
     assert loaded.attributes["study"] == "study"
 
 
-def test_a_finished_search_is_what_it_was_and_can_go_further(finished):
+def test_a_finished_search_is_what_it_was_and_can_go_further(finished, tmp_path):
     directory, result = finished
+    directory = shutil.copytree(directory, tmp_path / "copy")
     again = train(study_in(directory), directory / "search")
     check_same(again, result)
     check_reruns(again)

@@ -8,7 +8,7 @@ import pytest
 
 from gdjax import report
 from gdjax.diagnostics import Line, Slice
-from gdjax.errors import InvalidValue, MissingExtra
+from gdjax.errors import InvalidType, InvalidValue, MissingExtra
 from gdjax.report import figures_landscapes
 from gdjax.report.scales import FAINT, FAMILY_COLOURS, GREY
 
@@ -141,6 +141,8 @@ def test_bad_input():
         report.draw_slice(Slice((X, X, X), jnp.zeros((21, 21, 21))))
     with pytest.raises(InvalidValue, match=r"shapes \[\(21,\), \(1,\)\] and lengths \[2.0, 0.0\]"):
         report.draw_slice(Slice((X, Y[:1]), BOWL[:, :1]))
+    with pytest.raises(InvalidType, match=r"paths must be a dict by name, got \[array"):
+        report.draw_slice(SLICES["a bowl"], [np.zeros((3, 2))])
     with pytest.raises(InvalidValue, match=r"got 'a' of shape \(3, 1\) over 2"):
         report.draw_slice(SLICES["a bowl"], {"a": np.zeros((3, 1))})
     with pytest.raises(InvalidValue, match=r"got 'a' of shape \(3, 2\) over 1"):
