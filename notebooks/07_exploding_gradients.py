@@ -129,7 +129,7 @@ others = {
     ),
     "Adam": gdjax.adam,
 }
-without = gdjax.sweep(task, others, {"learning_rate": rates}, **sizes)
+unclipped = gdjax.sweep(task, others, {"learning_rate": rates}, **sizes)
 
 # %% [markdown]
 # **Result**: the mean loss of the last tenth of a run, over that of guessing, 1/12. Lines end where
@@ -137,7 +137,7 @@ without = gdjax.sweep(task, others, {"learning_rate": rates}, **sizes)
 
 # %%
 names = ["SGD", *(f"SGD, clipped by {name}" for name in thresholds), *others]
-losses = np.concatenate([result.traces["loss"], without.traces["loss"]])[..., -STEPS // 10 :]
+losses = np.concatenate([result.traces["loss"], unclipped.traces["loss"]])[..., -STEPS // 10 :]
 shares = np.nan_to_num(12 * losses.astype(float).mean(axis=-1), nan=np.inf)  # diverged
 shares = dict(zip(names, shares.reshape(len(names), len(rates), SEEDS), strict=True))
 figure, axes = plt.subplots(figsize=(7, 3.6))

@@ -144,12 +144,11 @@ print(f"digits 0 to 4: {hits.mean():.1f} % of the images that it learned from")
 # %%
 DEPTH = {"head": 0, "third": 1, "second": 2, "first": 3}
 LABELS = {layer: layer for layer in SHAPES}
-SCRATCH, WHOLE, FROZEN = "from scratch", "all layers move", "only the head moves"
 WAYS = {  # whether it is pretrained; the decay; the step at which each layer moves
-    SCRATCH: (False, 1.0, [0, 0, 0, 0]),
+    "from scratch": (False, 1.0, [0, 0, 0, 0]),
     "random layers, only the head moves": (False, 1.0, [0, STEPS, STEPS, STEPS]),
-    WHOLE: (True, 1.0, [0, 0, 0, 0]),
-    FROZEN: (True, 1.0, [0, STEPS, STEPS, STEPS]),
+    "all layers move": (True, 1.0, [0, 0, 0, 0]),
+    "only the head moves": (True, 1.0, [0, STEPS, STEPS, STEPS]),
     "smaller steps below": (True, 1 / 2.6, [0, 0, 0, 0]),
     "gradually unfrozen": (True, 1.0, [0, STEPS // 4, STEPS // 2, 3 * STEPS // 4]),
 }
@@ -165,7 +164,7 @@ def optimizer(learning_rate, decay, moves):
 
 
 def run(way, learning_rate, pretrained, few, test, key):
-    """Test accuracies, ``[evaluation]``."""
+    """The accuracy on the test."""
     transfer, decay, moves = way
 
     def start(key):
@@ -173,14 +172,9 @@ def run(way, learning_rate, pretrained, few, test, key):
         other = pretrained | {"head": fresh["head"]}
         return jax.tree.map(lambda x, y: jnp.where(transfer, x, y), other, fresh)
 
-    own = dataclasses.replace(
-        task,
-        init=start,
-        batch=lambda key, step: few,
-        evaluate=lambda params: {"accuracy": accuracy(params, test)},
-    )
-    made = gdjax.train(own, optimizer(learning_rate, decay, moves), STEPS, key, segment=4)
-    return made.evaluations["accuracy"]
+    own = dataclasses.replace(task, init=start, batch=lambda key, step: few, evaluate=None)
+    result = gdjax.train(own, optimizer(learning_rate, decay, moves), STEPS, key)
+    return accuracy(result.params, test)
 
 
 over_seeds = jax.vmap(run, in_axes=(None, None, 0, 0, 0, 0))
@@ -188,7 +182,7 @@ over_rates = jax.vmap(over_seeds, in_axes=(None, 0, None, None, None, None))
 over_ways = jax.jit(jax.vmap(over_rates, in_axes=(0, None, None, None, None, None)))
 numbers = tuple(jnp.array(column) for column in zip(*WAYS.values(), strict=True))
 keys = jax.random.split(jax.random.key(1), SEEDS)
-found = {  # [way, rate, seed, evaluation] by images of each class
+found = {  # [way, rate, seed] by images of each class
     n: np.asarray(
         over_ways(numbers, jnp.array(RATES), pretrained, taken(rows[..., :n]), test, keys)
     )
@@ -203,20 +197,20 @@ found = {  # [way, rate, seed, evaluation] by images of each class
 # same images, mean and 95 % interval (paired t).
 
 # %%
-best = {
-    n: np.stack([of[of[..., -1].mean(axis=-1).argmax()] for of in x]) for n, x in found.items()
-}  # [way, seed, evaluation]
+best = {  # [way, seed]
+    n: np.stack([of[of.mean(axis=-1).argmax()] for of in x]) for n, x in found.items()
+}
 print(f"{'images of each class':36}" + "".join(f"{n:>12}" for n in SHOTS))
 for i, way in enumerate(WAYS):
-    ends = [best[n][i, :, -1] for n in SHOTS]
+    ends = [best[n][i] for n in SHOTS]
     print(f"{way:36}" + "".join(f"{f'{x.mean():.1f} ± {x.std(ddof=1):.1f}':>12}" for x in ends))
 
 # %%
-leads = {n: x[..., -1] - x[0, :, -1] for n, x in best.items()}  # [way, seed]
+leads = {n: x - x[0] for n, x in best.items()}  # [way, seed]
 quantile = student.ppf(0.975, SEEDS - 1) / np.sqrt(SEEDS)
 print(f"{'images of each class':36}" + "".join(f"{n:>24}" for n in SHOTS))
 for i, way in enumerate(WAYS):
-    if way != SCRATCH:
+    if i > 0:
         told = [(x[i].mean(), quantile * x[i].std(ddof=1)) for x in leads.values()]
         cells = [f"{mean:+.1f} ({mean - half:+.1f} to {mean + half:+.1f})" for mean, half in told]
         print(f"{way:36}" + "".join(f"{cell:>24}" for cell in cells))
@@ -224,7 +218,7 @@ for i, way in enumerate(WAYS):
 # %%
 figure, (left, right) = plt.subplots(1, 2, figsize=(8, 3.4), width_ratios=[1, 1.2])
 for i, colour in enumerate([GREY, GREY, *FAMILY_COLOURS[: len(WAYS) - 2]]):
-    ends = [best[n][i, :, -1].mean() for n in SHOTS]
+    ends = [best[n][i].mean() for n in SHOTS]
     dashes = ":" if i == 1 else "-"
     left.plot(SHOTS, ends, dashes, marker="o", ms=4, color=colour)
     lead = leads[SHOTS[-1]][i]
