@@ -71,10 +71,10 @@ print(diagnosis)
 # %% [markdown]
 # ## In the log of a sweep
 #
-# The same evidence, where it is collected while one trains. The economy set costs a quarter of an
-# update at every one (`python -m benchmarks.monitors`); here it looks at each, since a single batch
-# is to be found. The page that `result.report` writes has the diagnosis of the best trial above the
-# curves of all metrics.
+# The same evidence, where it is collected while one trains. The economy set costs a quarter to a
+# third of an update at every one (`python -m benchmarks.monitors`); here it looks at each, since a
+# single batch is to be found. The page that `gdjax.report.write` makes has the diagnosis of the
+# best trial above the curves, of which those that tell most come first.
 
 # %%
 watched = task.with_monitors(*diagnostics.economy())
