@@ -196,11 +196,21 @@ def test_doctor(tmp_path, capsys):
 
 
 def test_monitors(tmp_path, capsys, monkeypatch):
+    timed, interleaved = [], harness.interleaved
+
+    def counted(candidates, rounds):
+        programs = {name: run.func.lower(*run.args).compile() for name, run in candidates.items()}
+        timed.append({name: of.cost_analysis()["flops"] for name, of in programs.items()})
+        return interleaved(candidates, rounds)
+
     monkeypatch.setattr(monitors, "SETS", {k: monitors.SETS[k] for k in ("economy", "full")})
+    monkeypatch.setattr(harness, "interleaved", counted)
     results = report(monitors.BENCHMARK, ["--optimizers", "sgd", "--steps", "2"], tmp_path, capsys)
     assert [row["monitors"] for row in results] == ["none", "economy", "full"] * 2
     assert results[0]["over_plain"]["median"] == 1
-    assert results[2]["milliseconds"]["median"] > results[0]["milliseconds"]["median"]
+    assert len(timed) == 2
+    for flops in timed:
+        assert flops["full"] > flops["economy"] > flops["none"]
 
 
 def test_critical_batch(tmp_path, capsys, monkeypatch):
