@@ -3,7 +3,8 @@
 A perceptron, 784-1000-500-100-10 with ReLU, is trained by ``gdjax.train`` on batches of 128, with
 no monitors, with each of ``gdjax.diagnostics`` alone, and with its sets of them, that look at every
 update or, in a run of 2048, at every 256th. ``over_plain`` is the time of an update over that
-without monitors in the same round. Inputs are random numbers: what is in them costs nothing.
+without monitors in the same round; of the plain run ``again`` it tells what is chance. Inputs are
+random numbers: what is in them costs nothing.
 """
 
 import argparse
@@ -80,7 +81,7 @@ def run(arguments: argparse.Namespace) -> list[harness.Row]:
             (rarely, looks * rarely, {k: SETS[k] for k in ("economy", "full")}),
         ):
             candidates = {}
-            for which, monitors in {"none": (), **sets}.items():
+            for which, monitors in {"none": (), "none, again": (), **sets}.items():
                 harness.progress(f"{name}, every {segment}: {which}")
                 watched = plain.with_monitors(*monitors)
                 candidates[which] = functools.partial(_compiled(watched, steps, segment), optimizer)

@@ -1,8 +1,9 @@
 """Curvature of a loss, from products of its Hessian with vectors alone.
 
 With ``n`` parameters the Hessian has ``n**2`` numbers, but its product with a vector costs little
-more than two gradients. What :func:`hessian_product` returns is all that the measurements need:
-any symmetric linear function of trees serves, such as a Gauss-Newton product.
+more than two gradients, and what a vector makes of it from both sides less. :func:`hessian_product`
+and :func:`quadratic_form` are all that the measurements need: any symmetric linear function of
+trees serves, such as a Gauss-Newton product ``G``, and ``lambda v: dot(v, G(v))``.
 
 All is at least float32 and has static shapes, and all vmaps: thousands of starts or trials are
 measured in one program. Eigenvalues have derivatives in forward mode alone.
@@ -13,14 +14,15 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 
-from gdjax import trees
+from gdjax import draws, trees
 from gdjax.decompositions import eigh
 from gdjax.errors import InvalidValue
 
 Product = Callable[[Any], Any]
 """``v -> H v`` on trees like the parameters, for a symmetric ``H``."""
+Form = Callable[[Any], jax.Array]
+"""``v -> v . H v``."""
 
 
 class Eigenpair(NamedTuple):
@@ -72,18 +74,53 @@ def hessian_product(loss: Callable[[Any], Any], params: Any) -> Product:
     return lambda vector: product(trees.widen(jax.tree.map(jnp.asarray, vector)))
 
 
-def along(product: Product, direction: Any) -> jax.Array:
+def quadratic_form(loss: Callable[[Any], Any], params: Any) -> Form:
+    """``v -> v . H v`` with the Hessian of ``loss`` at ``params``: its second derivative along it.
+
+    By forward mode twice, which costs less than a product and holds no gradient; by a product
+    where a part of the loss has a derivative in reverse mode alone (``jax.custom_vjp``). Parameters
+    in bfloat16 or float16 are widened to float32 before.
+
+    Args:
+      loss: ``loss(params) -> real scalar``, twice differentiable.
+      params: real arrays.
+
+    Raises:
+      InvalidType: complex parameters.
+
+    >>> form = quadratic_form(lambda p: p["x"] ** 2 * p["y"], {"x": 1.0, "y": 3.0})
+    >>> float(form({"x": 1.0, "y": 1.0}))  # 2 y + 2 * 2 x
+    10.0
+    """
+    trees.refuse_complex("a Hessian", params)
+    wide = trees.widen(jax.tree.map(jnp.asarray, params))
+
+    def form(vector: Any) -> jax.Array:
+        vector = trees.widen(jax.tree.map(jnp.asarray, vector))
+
+        def slope(params: Any) -> jax.Array:
+            return jax.jvp(loss, (params,), (vector,))[1]
+
+        try:
+            found = jax.jvp(slope, (wide,), (vector,))[1]
+        except (NotImplementedError, TypeError):  # if they tell of more, the product does too
+            return dot(vector, hessian_product(loss, wide)(vector))
+        return found.astype(trees.compute_dtype(wide))
+
+    return form
+
+
+def along(form: Form, direction: Any) -> jax.Array:
     """Curvature along a direction: ``v . H v / v . v``; 0 for a direction of no length.
 
     Along the gradient ``g``, a step of gradient descent with learning rate ``a`` changes a
     quadratic loss by ``-a |g|**2 (1 - a c / 2)`` with this ``c``: it rises where ``a c > 2``.
 
-    >>> product = hessian_product(lambda p: jnp.sum(jnp.array([1.0, 9.0]) * p**2) / 2, jnp.ones(2))
-    >>> float(along(product, jnp.ones(2)))
+    >>> form = quadratic_form(lambda p: jnp.sum(jnp.array([1.0, 9.0]) * p**2) / 2, jnp.ones(2))
+    >>> float(along(form, jnp.ones(2)))
     5.0
     """
-    direction = trees.widen(direction)
-    return dot(direction, product(direction)) * _inverse(dot(direction, direction))
+    return form(direction) * _inverse(dot(direction, direction))
 
 
 def extreme_eigenvalues(
@@ -138,14 +175,14 @@ def extreme_eigenvalues(
     return Extremes(pair(0), pair(-1))
 
 
-def trace(product: Product, params: Any, key: jax.Array, samples: int = 16) -> Estimate:
+def trace(form: Form, params: Any, key: jax.Array, samples: int = 16) -> Estimate:
     """The trace, as the mean of ``v . H v`` over random signs ``v``.
 
     Args:
-      product: ``v -> H v``.
-      params: a tree like those that ``product`` takes; only shapes matter.
+      form: ``v -> v . H v``.
+      params: a tree like those that ``form`` takes; only shapes matter.
       key: of the signs.
-      samples: products to make, one after another.
+      samples: values of ``form`` to make, one after another.
 
     Raises:
       InvalidValue: less than one sample.
@@ -153,16 +190,15 @@ def trace(product: Product, params: Any, key: jax.Array, samples: int = 16) -> E
     Reference:
       Hutchinson, "A stochastic estimator of the trace of the influence matrix", 1990.
 
-    >>> product = hessian_product(lambda p: jnp.sum(jnp.array([1.0, 9.0]) * p**2) / 2, jnp.ones(2))
-    >>> float(trace(product, jnp.ones(2), jax.random.key(0)).value)  # exact: it is diagonal
+    >>> form = quadratic_form(lambda p: jnp.sum(jnp.array([1.0, 9.0]) * p**2) / 2, jnp.ones(2))
+    >>> float(trace(form, jnp.ones(2), jax.random.key(0)).value)  # exact: it is diagonal
     10.0
     """
     if samples < 1:
         raise InvalidValue(f"trace needs at least one sample, got {samples}")
 
     def one(key: jax.Array) -> jax.Array:
-        signs = _draw(_signs, params, key)
-        return dot(signs, product(signs))
+        return form(draws.tree_of(draws.signs, params, key))
 
     drawn = jax.lax.map(one, jax.random.split(key, samples))
     return Estimate(drawn.mean(), drawn.std(ddof=1) / samples**0.5)
@@ -176,31 +212,6 @@ def dot(a: Any, b: Any) -> jax.Array:
     """
     products = jax.tree.map(lambda x, y: jnp.vdot(x, y), trees.widen(a), trees.widen(b))
     return sum(jax.tree.leaves(products), start=jnp.zeros((), trees.compute_dtype(a, b)))
-
-
-def _signs(key: jax.Array, shape: tuple[int], dtype: Any) -> jax.Array:
-    """1 and -1, one for each random bit."""
-    words = jax.random.bits(key, (-(-shape[0] // 32),), jnp.uint32)
-    bits = (words[:, None] >> jnp.arange(32, dtype=jnp.uint32)[None]) & 1
-    return 2 * bits.ravel()[: shape[0]].astype(dtype) - 1
-
-
-def random_direction(like: Any, key: jax.Array | None = None) -> Any:
-    """Normal numbers in the shape of a tree, the same each time where there is no key."""
-    return _draw(jax.random.normal, like, jax.random.key(0) if key is None else key)
-
-
-def _draw(sample: Callable[..., jax.Array], like: Any, key: jax.Array) -> Any:
-    """A random tree; drawn at once, for the drawing of each leaf takes long to compile."""
-    leaves, structure = jax.tree.flatten(like)
-    sizes = [jnp.size(x) for x in leaves]
-    numbers = sample(key, (sum(sizes),), trees.compute_dtype(like))
-    drawn = jnp.split(numbers, np.cumsum(sizes)[:-1]) if leaves else []
-    shaped = [
-        d.reshape(jnp.shape(x)).astype(trees.wide_dtype(x))
-        for d, x in zip(drawn, leaves, strict=True)
-    ]
-    return jax.tree.unflatten(structure, shaped)
 
 
 def _lanczos(
@@ -263,7 +274,7 @@ def _random_if(needed: jax.Array, tree: Any, key: jax.Array) -> Any:
     """
 
     def draw(i: jax.Array, tree: Any) -> Any:
-        return random_direction(tree, jax.random.fold_in(key, i))
+        return draws.direction(tree, jax.random.fold_in(key, i))
 
     return jax.lax.fori_loop(0, needed.astype(jnp.int32), draw, tree)
 

@@ -1,5 +1,6 @@
-"""Random numbers of a rule: its key, and draws in at least float32."""
+"""Random numbers and trees of them in at least float32; the key of a rule."""
 
+from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -25,6 +26,34 @@ def normal_like(key: jax.Array, tree: Any) -> Any:
     leaves, treedef = jax.tree.flatten(tree)
     keys = jax.random.split(key, len(leaves)) if leaves else ()
     return treedef.unflatten(normal(k, x) for k, x in zip(keys, leaves, strict=True))
+
+
+def signs(key: jax.Array, shape: tuple[int], dtype: Any) -> jax.Array:
+    """1 and -1, one for each random bit."""
+    words = jax.random.bits(key, (-(-shape[0] // 32),), jnp.uint32)
+    bits = (words[:, None] >> jnp.arange(32, dtype=jnp.uint32)[None]) & 1
+    return 2 * bits.ravel()[: shape[0]].astype(dtype) - 1
+
+
+def tree_of(sample: Callable[..., jax.Array], like: Any, key: jax.Array) -> Any:
+    """``sample(key, (size,), dtype)`` in the shape of a tree, each leaf in at least float32.
+
+    Drawn at once, for to draw each leaf takes long to compile.
+    """
+    leaves, structure = jax.tree.flatten(like)
+    sizes = [jnp.size(x) for x in leaves]
+    numbers = sample(key, (sum(sizes),), trees.compute_dtype(like))
+    drawn = jnp.split(numbers, np.cumsum(sizes)[:-1]) if leaves else []
+    shaped = [
+        d.reshape(jnp.shape(x)).astype(trees.wide_dtype(x))
+        for d, x in zip(drawn, leaves, strict=True)
+    ]
+    return jax.tree.unflatten(structure, shaped)
+
+
+def direction(like: Any, key: jax.Array | None = None) -> Any:
+    """Normal numbers in the shape of a tree, the same each time where there is no key."""
+    return tree_of(jax.random.normal, like, jax.random.key(0) if key is None else key)
 
 
 def random_key(key: Any) -> jax.Array:

@@ -206,7 +206,7 @@ def test_monitors(tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(monitors, "SETS", {k: monitors.SETS[k] for k in ("economy", "full")})
     monkeypatch.setattr(harness, "interleaved", counted)
     results = report(monitors.BENCHMARK, ["--optimizers", "sgd", "--steps", "2"], tmp_path, capsys)
-    assert [row["monitors"] for row in results] == ["none", "economy", "full"] * 2
+    assert [row["monitors"] for row in results] == ["none", "none, again", "economy", "full"] * 2
     assert results[0]["over_plain"]["median"] == 1
     assert len(timed) == 2
     for flops in timed:

@@ -157,31 +157,31 @@ def test_bfloat16_is_measured_in_float32():
     found = curvature.extreme_eigenvalues(product, half, KEY)
     np.testing.assert_allclose(found.largest.value, np.linalg.eigvalsh(matrix)[-1], rtol=1e-5)
     assert {x.dtype for x in jax.tree.leaves(found)} == {jnp.dtype("float32")}
-    assert curvature.along(product, half).dtype == jnp.float32
+    assert curvature.along(curvature.quadratic_form(loss, half), half).dtype == jnp.float32
 
 
 def test_the_curvature_along_a_direction():
     matrix = symmetric(10)
     loss, params = of_matrix(jnp.asarray(matrix, jnp.float32))
-    product = curvature.hessian_product(loss, params)
+    form = curvature.quadratic_form(loss, params)
     direction = jax.tree.map(lambda x: x + 2.0, params)
     vector = np.full(10, 2.0)
     expected = vector @ matrix @ vector / (vector @ vector)
-    np.testing.assert_allclose(curvature.along(product, direction), expected, rtol=1e-5)
-    assert curvature.along(product, params) == 0
-    of_scale = jax.grad(lambda s: curvature.along(product, jax.tree.map(lambda x: s * x, params)))
+    np.testing.assert_allclose(curvature.along(form, direction), expected, rtol=1e-5)
+    assert curvature.along(form, params) == 0
+    of_scale = jax.grad(lambda s: curvature.along(form, jax.tree.map(lambda x: s * x, params)))
     assert of_scale(1.0) == 0  # finite also where a gradient vanishes
 
 
 def test_the_trace_lies_within_its_error():
     matrix = symmetric(30)
     loss, params = of_matrix(jnp.asarray(matrix, jnp.float32))
-    product = curvature.hessian_product(loss, params)
-    estimate = curvature.trace(product, params, KEY, samples=400)
+    form = curvature.quadratic_form(loss, params)
+    estimate = curvature.trace(form, params, KEY, samples=400)
     spread = np.sqrt(2 * (np.sum(matrix**2) - np.sum(np.diag(matrix) ** 2)))  # of v . A v
     np.testing.assert_allclose(estimate.error, spread / 20, rtol=0.15)
     assert abs(estimate.value - np.trace(matrix)) < 3 * estimate.error
-    assert np.isnan(curvature.trace(product, params, KEY, samples=1).error)
+    assert np.isnan(curvature.trace(form, params, KEY, samples=1).error)
 
 
 def test_bad_input():
@@ -190,10 +190,31 @@ def test_bad_input():
         curvature.extreme_eigenvalues(product, jnp.ones(2), KEY, iterations=0)
     with pytest.raises(gdjax.InvalidValue, match="got 32 iterations and 0 parameters"):
         curvature.extreme_eigenvalues(product, {"a": None, "b": jnp.ones((0, 2))}, KEY)
+    form = curvature.quadratic_form(jnp.sum, jnp.ones(2))
     with pytest.raises(gdjax.InvalidValue, match="at least one sample, got 0"):
-        curvature.trace(product, jnp.ones(2), KEY, samples=0)
+        curvature.trace(form, jnp.ones(2), KEY, samples=0)
     with pytest.raises(gdjax.InvalidType, match="a Hessian is not defined for complex numbers"):
         curvature.hessian_product(lambda x: jnp.sum(jnp.abs(x)), jnp.ones(2, jnp.complex64))
+    with pytest.raises(gdjax.InvalidType, match="a Hessian is not defined for complex numbers"):
+        curvature.quadratic_form(lambda x: jnp.sum(jnp.abs(x)), jnp.ones(2, jnp.complex64))
+
+    def wrong(params):
+        raise TypeError("no such argument")
+
+    form = curvature.quadratic_form(wrong, jnp.ones(2))
+    with pytest.raises(TypeError, match="no such argument"):
+        form(jnp.ones(2))
+
+
+def test_a_loss_that_has_a_derivative_in_reverse_mode_alone():
+    @jax.custom_vjp
+    def cube(x):
+        return x**3
+
+    cube.defvjp(lambda x: (x**3, x), lambda x, slope: (3 * x**2 * slope,))
+    form = curvature.quadratic_form(lambda x: jnp.sum(cube(x)), jnp.array([1.0, 2.0]))
+    for call in (form, jax.jit(form)):
+        assert call(jnp.array([1.0, 1.0])) == 6 + 12
 
 
 def test_gradient_descent_at_the_edge_of_stability():
@@ -230,10 +251,13 @@ def test_gradient_descent_at_the_edge_of_stability():
 def test_narrow_parameters_where_wide_numbers_are_enabled(other):
     with enable_x64(True):
         params = {"x": jnp.ones(2, jnp.float32), "y": jnp.ones((), other)}
-        product = curvature.hessian_product(
-            lambda p: jnp.sum(p["x"] ** 2) + 2 * p["y"] ** 2, params
-        )
+
+        def loss(params):
+            return jnp.sum(params["x"] ** 2) + 2 * params["y"] ** 2
+
+        product = curvature.hessian_product(loss, params)
         ends = curvature.extreme_eigenvalues(product, params, jax.random.key(0), iterations=3)
         np.testing.assert_allclose([ends.smallest.value, ends.largest.value], [2.0, 4.0], rtol=1e-5)
         assert ends.largest.vector["x"].dtype == jnp.float32
-        assert curvature.trace(product, params, jax.random.key(0)).value == 8
+        form = curvature.quadratic_form(loss, params)
+        assert curvature.trace(form, params, jax.random.key(0)).value == 8

@@ -13,5 +13,5 @@ def economy() -> tuple[Monitor, ...]:
 
 
 def full() -> tuple[Monitor, ...]:
-    """What costs some twelve updates: :func:`economy`, :func:`noise` and :func:`spectrum`."""
+    """What costs some ten updates: :func:`economy`, :func:`noise` and :func:`spectrum`."""
     return *economy(), noise(), spectrum()

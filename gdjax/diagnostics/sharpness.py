@@ -5,7 +5,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from gdjax import curvature, inspection, trees
+from gdjax import curvature, draws, inspection, trees
 from gdjax.binding import Bound
 from gdjax.errors import InvalidValue
 from gdjax.monitoring import Monitor, Step
@@ -46,27 +46,29 @@ def spectrum(iterations: int = 3, samples: int = 1) -> Monitor:
             f"spectrum needs at least 2 iterations and 1 sample, got {iterations=}, {samples=}"
         )
     numbers = {"iterations": int(iterations), "samples": int(samples)}
-    return Monitor(Bound(_measure, structure=numbers), curvature.random_direction)
+    return Monitor(Bound(_measure, structure=numbers), draws.direction)
 
 
 def _measure(step: Step, start: Any, iterations: int, samples: int) -> tuple[dict[str, Any], Any]:
     if not any(map(jnp.size, jax.tree.leaves(step.params))):
         return {}, start
-    product = curvature.hessian_product(
-        lambda params: step.loss_fn(params, step.batch), step.params
-    )
+
+    def loss(params: Any) -> jax.Array:
+        return step.loss_fn(params, step.batch)
+
+    product = curvature.hessian_product(loss, step.params)
+    form = curvature.quadratic_form(loss, step.params)
     key = jax.random.fold_in(jax.random.key(0), step.number)
     ends = curvature.extreme_eigenvalues(product, step.params, key, iterations, start)
-    along_update = curvature.dot(step.updates, product(step.updates))
     downhill = -2 * curvature.dot(step.gradient, step.updates)
     measured = {
         "sharpness": ends.largest.value,
         "sharpness_residual": ends.largest.residual,
         "lowest_curvature": ends.smallest.value,
         "lowest_residual": ends.smallest.residual,
-        "gradient_curvature": curvature.along(product, step.gradient),
-        "overshoot": trees.divide(along_update, jnp.where(downhill == 0, jnp.inf, downhill)),
-        "hessian_trace": curvature.trace(product, step.params, key, samples).value,
+        "gradient_curvature": curvature.along(form, step.gradient),
+        "overshoot": trees.divide(form(step.updates), jnp.where(downhill == 0, jnp.inf, downhill)),
+        "hessian_trace": curvature.trace(form, step.params, key, samples).value,
     }
     if (rate := learning_rate(step)) is not None:
         measured["stability"] = ends.largest.value * rate / 2

@@ -25,7 +25,7 @@ WARM_UP = 0.2
 JUMP = 10.0
 """Norms of gradients that are so many times those before and after jump."""
 LOOKS = 32
-"""How often curvature and noise are measured; a look costs some 12 updates."""
+"""How often curvature and noise are measured; a look costs some 10 updates."""
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
