@@ -117,7 +117,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 BENCHMARK = harness.Benchmark(
-    "monitors", __doc__ or "", run, rounds=7, quick_rounds=2, add_arguments=add_arguments
+    "monitors", __doc__ or "", run, rounds=9, quick_rounds=2, add_arguments=add_arguments
 )
 
 if __name__ == "__main__":
