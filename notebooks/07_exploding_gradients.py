@@ -19,7 +19,8 @@
 #
 # **Remedy.** Clipping: by value, by block, by the global norm, against the parameters' norms, or
 # at a quantile of the norms before; or division by the norm. What is not finite cannot be clipped,
-# but skipped.
+# but skipped. In half precision, where gradients are lost to 0 as well, a scale of the loss that
+# moves between the two.
 
 # %%
 import dataclasses
@@ -29,6 +30,7 @@ import jax
 import jax.numpy as jnp
 import matplotlib.pyplot as plt
 import numpy as np
+import optax
 
 import gdjax
 from gdjax import diagnostics
@@ -113,7 +115,7 @@ def clipped(learning_rate, value, block, norm, ratio):
 
 task = gdjax.Task(adding.init, adding.loss, batch)
 thresholds = {"value": 0.1, "block": 0.1, "norm": 1.0, "ratio": 0.1}
-rates = np.array([3e-4, 1e-3, 3e-3, 0.01, 0.03, 0.1, 0.3])[:: 3 if FAST else 1]
+rates = np.array([1e-3, 3e-3, 0.01, 0.03, 0.1, 0.3])[:: 3 if FAST else 1]
 none = dict.fromkeys(thresholds, 1e30)
 rules = [none, *(none | {name: value} for name, value in thresholds.items())]
 space = gdjax.Space(
@@ -274,3 +276,97 @@ for name, of in zip(names, 1 - accuracy, strict=True):
 #   it. Skipping what is not finite does not, for the gradient is finite.
 # - *Not finite*: clipping does not help, for NaN times anything is NaN. `apply_if_finite` skips it.
 # - `clip_by_quantile` does both here, without a threshold in units of the gradient.
+
+# %% [markdown]
+# ## Half precision
+#
+# Numbers in float16 end at 65504, and below 6e-8 they are 0. The network here has eight layers of
+# logistic units; its parameters are in float32, and what it computes in float16. Each of 1024
+# examples sends back 1/1024 of the gradient, and each layer makes it smaller. A scale of the loss
+# keeps it above 0; one too large lets it overflow.
+#
+# **Remedy**: `dynamic_loss_scale` around the optimizer. It skips an update that is not finite and
+# halves the scale, and doubles it after a number of finite ones: 2000, but 10 here.
+
+# %%
+DEPTH, WIDTH, RATE = 8, 16, 0.01
+images = gdjax.problems.digits(batch_size=1024)
+
+
+def network(dtype):
+    """A deep network of logistic units that computes in a type."""
+    xavier = jax.nn.initializers.glorot_normal(batch_axis=0)
+
+    def init(key):
+        first, middle, last = jax.random.split(key, 3)
+        return {
+            "first": xavier(first, (1, 64, WIDTH))[0],
+            "middle": xavier(middle, (DEPTH - 1, WIDTH, WIDTH)),
+            "last": xavier(last, (1, WIDTH, 10))[0],
+        }
+
+    def loss(params, batch, key):
+        params, x = jax.tree.map(lambda x: x.astype(dtype), (params, batch["x"]))
+        x = jax.nn.sigmoid(x @ params["first"])
+        x, _ = jax.lax.scan(lambda x, w: (jax.nn.sigmoid(x @ w), None), x, params["middle"])
+        logits = (x @ params["last"]).astype(jnp.float32)
+        return optax.softmax_cross_entropy_with_integer_labels(logits, batch["y"]).mean()
+
+    return gdjax.Task(init, loss, images.batch).with_monitors(diagnostics.norms())
+
+
+def scaled(init_scale):
+    return gdjax.dynamic_loss_scale(gdjax.adam(RATE), init_scale, growth_interval=10)
+
+
+def scale(step, state):
+    return {"scale": gdjax.loss_scale(step.state)}, state
+
+
+half = network(jnp.float16)
+watched = half.with_monitors(gdjax.Monitor(scale))
+powers = [0, 16, 40]
+adam = {"learning_rate": RATE}
+sizes = {"seeds": SEEDS, "steps": 50 if FAST else 300, "segment": 5}
+runs = {
+    "float32": gdjax.sweep(network(jnp.float32), gdjax.adam, adam, **sizes),
+    "float16": gdjax.sweep(half, gdjax.adam, adam, **sizes),
+    "float16, scaled": gdjax.sweep(
+        watched, scaled, {"init_scale": [2.0**power for power in powers]}, **sizes
+    ),
+}
+
+# %% [markdown]
+# **Detector**: `gradient_norm` by layer, here of the fifth update, with the scale that began with
+# $2^{16}$. It is not small where numbers were lost, but exactly 0.
+
+# %%
+for name, run in runs.items():
+    trial = len(run.traces["loss"]) // 2
+    norms = {x: run.evaluations[f"gradient_norm.{x}"][trial, :, 0] for x in ("first", "last")}
+    print(
+        f"{name:16}"
+        + "".join(f"   {layer} layer {x.min():.1e} to {x.max():.1e}" for layer, x in norms.items())
+    )
+
+# %% [markdown]
+# **Result**: the loss, and the scale.
+
+# %%
+curves = {name: runs[name].traces["loss"][0] for name in ("float32", "float16")}
+for power, losses in zip(powers, runs["float16, scaled"].traces["loss"], strict=True):
+    curves[f"float16, scale from $2^{{{power}}}$"] = losses  # [seed, step]
+colours = dict(zip(curves, [GREY, RED, SKY, BLUE, GREEN], strict=True))
+figure, (left, right) = plt.subplots(ncols=2, figsize=(8, 3.4))
+for name, losses in curves.items():
+    left.plot(losses.mean(axis=0), color=colours[name], lw=1, label=name)
+    last = losses[:, -sizes["steps"] // 10 :].mean(axis=1)
+    print(f"{name.replace('$', ''):26} {last.mean():.2f} ± {last.std(ddof=1):.2f}")
+left.set(ylim=(0, 2.5), xlabel="update", ylabel="training loss in nats\n(mean over seeds)")
+run = runs["float16, scaled"]
+for of, colour in zip(run.evaluations["scale"], list(colours.values())[2:], strict=True):
+    right.plot(run.evaluation_steps, of.T, color=colour, lw=1)
+right.set_yscale("log", base=2)
+right.set(xlabel="update", ylabel="scale of the loss\n(each seed)")
+figure.legend(loc="outside upper left", ncols=3)
+plt.show()

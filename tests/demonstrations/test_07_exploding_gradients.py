@@ -1,10 +1,14 @@
-"""Exploding gradients: a rectified recurrent network, and bad batches; clipping and skipping."""
+"""Exploding gradients: a rectified recurrent network, and bad batches; clipping and skipping.
+
+And gradients that half precision loses, and what scales the loss.
+"""
 
 import dataclasses
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 import pytest
 
 import gdjax
@@ -100,3 +104,42 @@ def test_spikes_and_bad_gradients_tell_the_bad_batches(digits):
     assert (seen["bad_gradients"][:2] == 0).all()
     assert (seen["bad_gradients"][2, :, bad] > 0).all()
     assert (seen["bad_gradients"][2][:, ~bad] == 0).all()
+
+
+DEPTH, WIDTH, RATE = 8, 16, 0.01
+
+
+def in_float16(params, batch, key):
+    """A deep network of logistic units."""
+    params, x = jax.tree.map(lambda x: x.astype(jnp.float16), (params, batch["x"]))
+    x = jax.nn.sigmoid(x @ params["first"])
+    x, _ = jax.lax.scan(lambda x, w: (jax.nn.sigmoid(x @ w), None), x, params["middle"])
+    logits = (x @ params["last"]).astype(jnp.float32)
+    return optax.softmax_cross_entropy_with_integer_labels(logits, batch["y"]).mean()
+
+
+def weights(key):
+    xavier = jax.nn.initializers.glorot_normal(batch_axis=0)
+    first, middle, last = jax.random.split(key, 3)
+    return {
+        "first": xavier(first, (1, 64, WIDTH))[0],
+        "middle": xavier(middle, (DEPTH - 1, WIDTH, WIDTH)),
+        "last": xavier(last, (1, WIDTH, 10))[0],
+    }
+
+
+def test_what_float16_loses_a_scale_of_the_loss_keeps():
+    def scaled(init_scale):
+        return gdjax.dynamic_loss_scale(gdjax.adam(RATE), init_scale, growth_interval=10)
+
+    digits = gdjax.problems.digits(batch_size=1024)
+    task = gdjax.Task(weights, in_float16, digits.batch).with_monitors(diagnostics.norms())
+    scales = [2.0**16, 2.0**40]  # with the second all overflows, until it is small enough
+    sizes = {"seeds": SEEDS, "steps": 200, "segment": 50}
+    plain = gdjax.sweep(task, gdjax.adam, {"learning_rate": RATE}, **sizes)
+    mended = gdjax.sweep(task, scaled, {"init_scale": scales}, **sizes)
+    assert (plain.evaluations["gradient_norm.first"] == 0).all()
+    assert np.nanmin(mended.evaluations["gradient_norm.first"]) > 0  # NaN where it overflowed
+    guessing = np.log(10)
+    assert (plain.traces["loss"][..., -20:] > 0.98 * guessing).all()
+    assert (mended.traces["loss"][..., -20:].mean(axis=-1) < 0.85 * guessing).all()
