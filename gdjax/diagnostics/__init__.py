@@ -13,6 +13,7 @@ from gdjax.diagnostics.landscapes import (
     loss_slice,
 )
 from gdjax.diagnostics.paths import Path, coordinates, principal_directions
+from gdjax.diagnostics.precision import underflow
 from gdjax.diagnostics.series import spikes, tail_index
 from gdjax.diagnostics.sets import economy, full
 from gdjax.diagnostics.sharpness import spectrum
@@ -44,5 +45,6 @@ __all__ = [
     "spectrum",
     "spikes",
     "tail_index",
+    "underflow",
     "units",
 ]

@@ -9,7 +9,7 @@ import jax
 import numpy as np
 
 from gdjax import schedules, trees
-from gdjax.diagnostics import noise, norms, spectrum, units
+from gdjax.diagnostics import noise, norms, spectrum, underflow, units
 from gdjax.errors import GdjaxError
 from gdjax.monitoring import Monitor
 from gdjax.ranges import Real
@@ -196,9 +196,9 @@ def times(
 
 
 def costly_monitors(task: Task, optimizer: Any) -> list[Monitor]:
-    """Units, noise and spectrum, as far as they can measure the task."""
+    """Units, noise, underflow and spectrum, as far as they can measure the task."""
     able, exact = [], getattr(task.value_and_grad, "function", None) is jax.value_and_grad
-    for monitor in (units(), *([noise()] if exact else []), spectrum()):
+    for monitor in (units(), *([noise(), underflow()] if exact else []), spectrum()):
         with contextlib.suppress(GdjaxError):  # such as a loss for one size of batches only
             task.with_monitors(monitor).measured(times(optimizer, 1.0))
             able.append(monitor)

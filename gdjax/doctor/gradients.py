@@ -89,6 +89,22 @@ def units_are_saturated(case: Case) -> np.ndarray | None:
 
 
 @rule(
+    VANISHING,
+    0.1,
+    "chosen: float32 loses none",
+    lambda case, _: "optimizer = gdjax.dynamic_loss_scale(optimizer)",
+)
+def underflows(case: Case) -> np.ndarray | None:
+    """Share of the gradient's numbers that are lost as too small for their type, at the start.
+
+    Later it is no sign: what is learned has a small gradient.
+    """
+    if "underflow" not in case.seen:
+        return None
+    return np.median(early(case.seen["underflow"], parts=16), axis=1)
+
+
+@rule(
     CORRUPTED,
     10.0,
     "chosen: before training, examples of sound data differ by less than 3",
@@ -126,5 +142,6 @@ RULES = (
     differs_by_layer,
     units_are_dead,
     units_are_saturated,
+    underflows,
     examples_stand_out,
 )

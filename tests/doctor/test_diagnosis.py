@@ -182,3 +182,16 @@ def test_settings_that_were_not_validated():
     (seed,) = gdjax.diagnose_sweep(result).findings
     assert seed.number == 1
     assert "seeds=4" in seed.remedy
+
+
+def test_gradients_that_float16_loses():
+    def deep(params, batch, key):
+        x = batch["x"].astype(jnp.float16)
+        for _ in range(3):
+            x = 0.01 * x  # on its way back the gradient gets a millionth
+        return jnp.mean(x @ params.astype(jnp.float16)).astype(jnp.float32)
+
+    task = gdjax.Task(init, deep, draw)
+    diagnosis = gdjax.diagnose(task, gdjax.adam(0.1), steps=32, seeds=1)
+    told = {finding.challenge: finding.remedy for finding in diagnosis.findings}
+    assert told["vanishing gradients"] == "optimizer = gdjax.dynamic_loss_scale(optimizer)"

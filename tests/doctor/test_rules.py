@@ -45,6 +45,7 @@ PRESENT = {
     "differs_by_layer": [case(seen={"gradient_norm.0": STEADY / 1e6, "gradient_norm.1": STEADY})],
     "units_are_dead": [case(seen={"dead_units": series(0.1, 0.9)})],
     "units_are_saturated": [case(seen={"saturated_units": series(0.1, 0.9)})],
+    "underflows": [case(seen={"underflow": series(0.9, 0.1)})],
     "spikes": [
         case(seen={"gradient_norm": JUMPING}),
         case(
@@ -117,6 +118,7 @@ ABSENT = {
     ],
     "units_are_dead": [case(seen={"dead_units": series(0.9, 0.1)})],
     "units_are_saturated": [case(seen={"saturated_units": series(0.9, 0.1)})],
+    "underflows": [case(seen={"underflow": series(0.0, 0.9)})],
     "spikes": [
         case(seen={"gradient_norm": series(1.0, 1.0, 30.0, 30.0)}),  # it stays
         case(seen={"gradient_norm": JUMPING}, norms={0.1: STEADY}),
