@@ -72,6 +72,24 @@ def hardly_moves(case: Case) -> np.ndarray | None:
 
 
 @rule(
+    LOW,
+    1.0,
+    "chosen: sound runs move",
+    lambda case, _: (
+        "found = gdjax.find_learning_rate(task, gdjax.adam)\n"
+        "optimizer = gdjax.adam(found.suggestion)"
+    ),
+)
+def stands_still(case: Case) -> np.ndarray | None:
+    """Share of the updates that are 0, of those with a gradient that is not."""
+    if not {"update_ratio", "gradient_norm"} <= case.seen.keys():
+        return None
+    pushed = case.seen["gradient_norm"] > 0
+    still = pushed & (case.seen["update_ratio"] == 0)
+    return still.sum(axis=1) / np.maximum(pushed.sum(axis=1), 1)
+
+
+@rule(
     START,
     0.2,
     HALF,
@@ -99,4 +117,5 @@ RULES = (
     misses_what_a_warm_up_reaches,
     overshoots,
     hardly_moves,
+    stands_still,
 )

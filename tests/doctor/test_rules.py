@@ -28,6 +28,7 @@ PRESENT = {
     "misses_what_a_warm_up_reaches": [case(loss=series(2.0, 3.0), warmed=series(2.0, 1.0))],
     "overshoots": [case(loss=NOT_FALLING, seen={"overshoot": series(1.5, 1.5)})],
     "hardly_moves": [case(seen=EQUAL | {"update_ratio": series(1e-6, 1e-6)})],
+    "stands_still": [case(seen={"gradient_norm": STEADY, "update_ratio": 0 * STEADY})],
     "curves_elsewhere": [
         case(seen=EQUAL | {"sharpness": series(1e3, 1e3), "gradient_curvature": STEADY}),
         case(seen=EQUAL | {"sharpness": series(1e3, 1e3), "gradient_curvature": -STEADY}),
@@ -87,6 +88,11 @@ ABSENT = {
         case(seen={"update_ratio": series(1e-6, 1e-6), "gradient_norm": FALLING}),
         case(seen=EQUAL | {"update_ratio": series(1e-3, 1e-3)}),
         case(seen={"update_ratio": 0 * STEADY, "gradient_norm": 0 * STEADY}),  # at a minimum
+    ],
+    "stands_still": [
+        case(seen={"gradient_norm": 0 * STEADY, "update_ratio": 0 * STEADY}),  # at a minimum
+        case(seen={"gradient_norm": STEADY * np.nan, "update_ratio": 0 * STEADY}),  # skipped
+        case(seen={"gradient_norm": STEADY, "update_ratio": raised(0 * STEADY, 3, 0.1)}),
     ],
     "curves_elsewhere": [
         case(seen=EQUAL | {"sharpness": STEADY, "gradient_curvature": STEADY}),
