@@ -1,10 +1,10 @@
 """What do monitors cost, over the updates that they look at?
 
 A perceptron, 784-1000-500-100-10 with ReLU, is trained by ``gdjax.train`` on batches of 128, with
-no monitors, with each of ``gdjax.diagnostics`` alone, and with its sets of them, that look at every
-update or, in a run of 2048, at every 256th. ``over_plain`` is the time of an update over that
-without monitors in the same round; of the plain run ``again`` it tells what is chance. Inputs are
-random numbers: what is in them costs nothing.
+no monitors, with single ones of ``gdjax.diagnostics``, and with its sets of them, that look at
+every update or, in a run of 2048, at every 256th. ``over_plain`` is the time of an update over that
+without monitors in the same round; a second plain run, ``none, again``, shows what is chance.
+Inputs are random numbers: what is in them costs nothing.
 """
 
 import argparse

@@ -1,9 +1,9 @@
 """Curvature of a loss, from products of its Hessian with vectors alone.
 
 With ``n`` parameters the Hessian has ``n**2`` numbers, but its product with a vector costs little
-more than two gradients, and what a vector makes of it from both sides less. :func:`hessian_product`
-and :func:`quadratic_form` are all that the measurements need: any symmetric linear function of
-trees serves, such as a Gauss-Newton product ``G``, and ``lambda v: dot(v, G(v))``.
+more than two gradients, and ``v . H v`` less. :func:`hessian_product` and :func:`quadratic_form`
+are all that the measurements need: any symmetric linear function of trees serves, such as a
+Gauss-Newton product ``G``, and ``lambda v: dot(v, G(v))``.
 
 All is at least float32 and has static shapes, and all vmaps: thousands of starts or trials are
 measured in one program. Eigenvalues have derivatives in forward mode alone.
@@ -17,7 +17,7 @@ import jax.numpy as jnp
 
 from gdjax import draws, trees
 from gdjax.decompositions import eigh
-from gdjax.errors import InvalidValue
+from gdjax.errors import InvalidType, InvalidValue, shown
 
 Product = Callable[[Any], Any]
 """``v -> H v`` on trees like the parameters, for a symmetric ``H``."""
@@ -95,17 +95,20 @@ def quadratic_form(loss: Callable[[Any], Any], params: Any) -> Form:
     trees.refuse_complex("a Hessian", params)
     wide = trees.widen(jax.tree.map(jnp.asarray, params))
 
+    def slope(params: Any, vector: Any) -> jax.Array:
+        return jax.jvp(loss, (params,), (vector,))[1]
+
     def form(vector: Any) -> jax.Array:
         vector = trees.widen(jax.tree.map(jnp.asarray, vector))
-
-        def slope(params: Any) -> jax.Array:
-            return jax.jvp(loss, (params,), (vector,))[1]
-
-        try:
-            found = jax.jvp(slope, (wide,), (vector,))[1]
+        # By a power of two near its norm, or a loss in float16 loses the small and overflows.
+        _, power = jnp.frexp(jax.lax.stop_gradient(trees.global_norm(vector)))
+        unit = jax.tree.map(lambda x: jnp.ldexp(x, -power), vector)
+        try:  # with tangents of the vector, or some custom_vjp is refused by the compiler alone
+            jax.eval_shape(lambda v: jax.jvp(slope, (wide, v), (v, v)), unit)
         except (NotImplementedError, TypeError):  # if they tell of more, the product does too
             return dot(vector, hessian_product(loss, wide)(vector))
-        return found.astype(trees.compute_dtype(wide))
+        found = jax.jvp(lambda params: slope(params, unit), (wide,), (unit,))[1]
+        return jnp.ldexp(found.astype(trees.compute_dtype(wide)), 2 * power)
 
     return form
 
@@ -120,7 +123,7 @@ def along(form: Form, direction: Any) -> jax.Array:
     >>> float(along(form, jnp.ones(2)))
     5.0
     """
-    return form(direction) * _inverse(dot(direction, direction))
+    return _value(form, direction) * _inverse(dot(direction, direction))
 
 
 def extreme_eigenvalues(
@@ -198,7 +201,7 @@ def trace(form: Form, params: Any, key: jax.Array, samples: int = 16) -> Estimat
         raise InvalidValue(f"trace needs at least one sample, got {samples}")
 
     def one(key: jax.Array) -> jax.Array:
-        return form(draws.tree_of(draws.signs, params, key))
+        return _value(form, draws.tree_of(draws.signs, params, key))
 
     drawn = jax.lax.map(one, jax.random.split(key, samples))
     return Estimate(drawn.mean(), drawn.std(ddof=1) / samples**0.5)
@@ -248,7 +251,7 @@ def _lanczos(
         rest = orthogonal(rest, basis, i + 1)
         length = trees.global_norm(rest)
         exhausted = length <= 8 * jnp.finfo(length.dtype).eps * scale  # rounding alone is left
-        fresh = _random_if(exhausted, rest, jax.random.fold_in(key, i))
+        fresh = draws.direction_if(exhausted, rest, jax.random.fold_in(key, i))
         for _ in range(2):  # once leaves what rounding left
             fresh = orthogonal(fresh, basis, jnp.where(exhausted, i + 1, 0))
         length = jnp.where(exhausted, 0, length)
@@ -259,24 +262,21 @@ def _lanczos(
     )
     length = trees.global_norm(start)
     useless = ~((length > 0) & jnp.isfinite(length))
-    first = _random_if(useless, trees.widen(start), key)
+    first = draws.direction_if(useless, trees.widen(start), key)
     zero = jnp.zeros((), trees.compute_dtype(like))
     carry = (blank, _unit(first), zero, zero)
     (basis, *_), (diagonal, beside) = jax.lax.scan(one, carry, jnp.arange(iterations))
     return diagonal, beside, basis
 
 
-def _random_if(needed: jax.Array, tree: Any, key: jax.Array) -> Any:
-    """A random direction where it is needed, else ``tree`` itself.
-
-    A loop, for under ``vmap`` a ``cond`` would draw always; and so would a loop whose draw does
-    not depend on its count, which XLA takes out of it.
-    """
-
-    def draw(i: jax.Array, tree: Any) -> Any:
-        return draws.direction(tree, jax.random.fold_in(key, i))
-
-    return jax.lax.fori_loop(0, needed.astype(jnp.int32), draw, tree)
+def _value(form: Form, vector: Any) -> jax.Array:
+    value = form(vector)
+    if not isinstance(value, jax.Array) or value.shape:
+        raise InvalidType(
+            "along and trace take v -> v . H v, such as quadratic_form(loss, params) of a loss "
+            f"that is one number; what was given returns {shown(value)}"
+        )
+    return value
 
 
 def _unit(tree: Any) -> Any:

@@ -38,7 +38,7 @@ def signs(key: jax.Array, shape: tuple[int], dtype: Any) -> jax.Array:
 def tree_of(sample: Callable[..., jax.Array], like: Any, key: jax.Array) -> Any:
     """``sample(key, (size,), dtype)`` in the shape of a tree, each leaf in at least float32.
 
-    Drawn at once, for to draw each leaf takes long to compile.
+    All leaves in one draw: one draw for each takes long to compile.
     """
     leaves, structure = jax.tree.flatten(like)
     sizes = [jnp.size(x) for x in leaves]
@@ -54,6 +54,19 @@ def tree_of(sample: Callable[..., jax.Array], like: Any, key: jax.Array) -> Any:
 def direction(like: Any, key: jax.Array | None = None) -> Any:
     """Normal numbers in the shape of a tree, the same each time where there is no key."""
     return tree_of(jax.random.normal, like, jax.random.key(0) if key is None else key)
+
+
+def direction_if(needed: jax.Array, tree: Any, key: jax.Array) -> Any:
+    """A random direction where it is needed, else ``tree`` itself.
+
+    A loop, for under ``vmap`` a ``cond`` would draw always; and so would a loop whose draw does
+    not depend on its count, which XLA takes out of it.
+    """
+
+    def draw(i: jax.Array, tree: Any) -> Any:
+        return direction(tree, jax.random.fold_in(key, i))
+
+    return jax.lax.fori_loop(0, needed.astype(jnp.int32), draw, tree)
 
 
 def random_key(key: Any) -> jax.Array:

@@ -201,20 +201,57 @@ def test_bad_input():
     def wrong(params):
         raise TypeError("no such argument")
 
+    with pytest.raises(gdjax.InvalidType, match=r"take v -> v \. H v, such as quadratic_form"):
+        curvature.trace(product, jnp.ones(2), KEY)
+    vector_valued = curvature.quadratic_form(lambda x: x**2, jnp.ones(2))
+    with pytest.raises(gdjax.InvalidType, match="of a loss that is one number"):
+        curvature.along(vector_valued, jnp.ones(2))
     form = curvature.quadratic_form(wrong, jnp.ones(2))
     with pytest.raises(TypeError, match="no such argument"):
         form(jnp.ones(2))
 
 
-def test_a_loss_that_has_a_derivative_in_reverse_mode_alone():
-    @jax.custom_vjp
-    def cube(x):
-        return x**3
+@jax.custom_vjp
+def cube(x):
+    return x**3
 
-    cube.defvjp(lambda x: (x**3, x), lambda x, slope: (3 * x**2 * slope,))
-    form = curvature.quadratic_form(lambda x: jnp.sum(cube(x)), jnp.array([1.0, 2.0]))
+
+cube.defvjp(lambda x: (x**3, x), lambda x, slope: (3 * x**2 * slope,))
+
+
+@jax.custom_vjp
+def clipped(x):
+    """A gradient that is clipped remembers nothing: forward mode is refused late."""
+    return x
+
+
+clipped.defvjp(lambda x: (x, None), lambda _, slope: (jnp.clip(slope, -1.5, 1.5),))
+
+
+@pytest.mark.parametrize(
+    ("loss", "expected"),
+    [
+        (lambda x: jnp.sum(cube(x)), 6 + 12),
+        (lambda x: jnp.sum(clipped(x) ** 2) / 2, 1),
+        (lambda x: jax.lax.scan(lambda s, y: (s + clipped(y) ** 2 / 2, None), 0.0, x)[0], 1),
+    ],
+)
+def test_a_loss_that_has_a_derivative_in_reverse_mode_alone(loss, expected):
+    form = curvature.quadratic_form(loss, jnp.array([1.0, 2.0]))
     for call in (form, jax.jit(form)):
-        assert call(jnp.array([1.0, 1.0])) == 6 + 12
+        assert call(jnp.ones(2)) == expected
+    assert jax.jit(jax.vmap(form))(jnp.ones((1, 2))) == expected
+
+
+@pytest.mark.parametrize("factor", [1e-5, 1.0, 1e3])
+def test_a_form_in_float16_neither_loses_small_vectors_nor_overflows(factor):
+    def loss(x):
+        return jnp.sum(x.astype(jnp.float16) ** 2) / 2
+
+    vector = jnp.full(100_000, factor)
+    form = curvature.quadratic_form(loss, jnp.zeros(100_000))
+    np.testing.assert_allclose(form(vector), 1e5 * factor**2, rtol=2e-3)
+    assert form(0 * vector) == 0
 
 
 def test_gradient_descent_at_the_edge_of_stability():

@@ -35,7 +35,7 @@ def spectrum(iterations: int = 3, samples: int = 1) -> Monitor:
 
     Args:
       iterations: products for the eigenvalues, at least 2.
-      samples: products for the trace, at least 1.
+      samples: random signs for the trace, at least 1.
 
     Reference:
       Cohen et al., Gradient descent on neural networks typically occurs at the edge of stability

@@ -71,8 +71,8 @@ def diagnose(
     what is found about the learning rate and the start means little.
 
     All are trained side by side, :func:`gdjax.diagnostics.norms` looks at each update, and what
-    costs more (units, noise, spectrum) at 32 updates of the unchanged run: together some ten
-    times the work of the run alone, and as much to compile as two sweeps.
+    costs more (units, noise, underflow, spectrum) at 32 updates of the unchanged run: together
+    some ten times the work of the run alone, and as much to compile as two sweeps.
 
     Args:
       task: what is trained; monitors of its own are left out.

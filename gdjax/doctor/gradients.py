@@ -91,11 +91,11 @@ def units_are_saturated(case: Case) -> np.ndarray | None:
 @rule(
     VANISHING,
     0.1,
-    "chosen: float32 loses none",
+    "chosen: in float32 there is none of it",
     lambda case, _: "optimizer = gdjax.dynamic_loss_scale(optimizer)",
 )
 def underflows(case: Case) -> np.ndarray | None:
-    """Share of the gradient's numbers that are lost as too small for their type, at the start.
+    """Share of the gradient's numbers that float16 loses as too small, at the start.
 
     Later it is no sign: what is learned has a small gradient.
     """
