@@ -312,7 +312,7 @@ def network(dtype):
         logits = (x @ params["last"]).astype(jnp.float32)
         return optax.softmax_cross_entropy_with_integer_labels(logits, batch["y"]).mean()
 
-    return gdjax.Task(init, loss, images.batch).with_monitors(diagnostics.underflow())
+    return gdjax.Task(init, loss, images.batch)
 
 
 def scaled(init_scale):
@@ -324,25 +324,41 @@ def scale(step, state):
 
 
 half = network(jnp.float16)
-watched = half.with_monitors(gdjax.Monitor(scale))
 powers = [0, 16, 40]
 adam = {"learning_rate": RATE}
-sizes = {"seeds": SEEDS, "steps": 50 if FAST else 300, "segment": 5}
+sizes = {"seeds": SEEDS, "steps": 50 if FAST else 300, "segment": 10}
 runs = {
     "float32": gdjax.sweep(network(jnp.float32), gdjax.adam, adam, **sizes),
-    "float16": gdjax.sweep(half, gdjax.adam, adam, **sizes),
+    "float16": gdjax.sweep(half.with_monitors(diagnostics.underflow()), gdjax.adam, adam, **sizes),
     "float16, scaled": gdjax.sweep(
-        watched, scaled, {"init_scale": [2.0**power for power in powers]}, **sizes
+        half.with_monitors(gdjax.Monitor(scale)),
+        scaled,
+        {"init_scale": [2.0**power for power in powers]},
+        **sizes,
     ),
 }
 
 # %% [markdown]
-# **Detector**: `underflow`, here of the fifth update, with the scale that began with $2^{16}$.
+# **Detector**: `underflow`, what a scale of the loss would keep, at the tenth update. Where in the
+# network it is lost, and what a scale of $2^{16}$ leaves of that, the gradient in float32 tells.
 
 # %%
-for name, run in runs.items():
-    lost = run.evaluations["underflow"][len(run.traces["loss"]) // 2, :, 0]  # [seed]
-    print(f"{name:16} {lost.min():.1%} to {lost.max():.1%} of the gradient")
+lost = runs["float16"].evaluations["underflow"][0, :, 0]  # [seed]
+print(f"underflow: {lost.min():.0%} to {lost.max():.0%} over seeds")
+images_seen, start = images.batch(key, 0), half.init(key)
+
+
+@jax.jit
+def gradient(task, factor):
+    return jax.grad(lambda params: factor * task.loss(params, images_seen, key))(start)
+
+
+exact = gradient(network(jnp.float32), 1.0)
+for power in (0, 16):
+    found = gradient(half, 2.0**power)
+    shares = {k: float(np.mean((found[k] == 0) & (exact[k] != 0))) for k in found}
+    told = ", ".join(f"{layer} {shares[layer]:.1%}" for layer in ("first", "middle", "last"))
+    print(f"0 only in float16, with a scale of 2^{power}: {told}")
 
 # %% [markdown]
 # **Result**: the loss, and the scale.
@@ -367,7 +383,7 @@ figure.legend(loc="outside upper left", ncols=3)
 plt.show()
 
 # %% [markdown]
-# In float16 four tenths of the gradient's numbers are lost, those of the first layers among them,
-# and the loss stays at that of guessing, log 10 = 2.30. Scaled it falls as in float32. The scale
-# finds its place near $2^{20}$ from wherever it starts: it doubles until an update overflows, which
-# is skipped. What it costs to start too low is 20 doublings.
+# In float16 most of the first layer's gradient is lost, and the loss stays at that of guessing,
+# log 10 = 2.30. With a scale from $2^{16}$ or $2^{40}$ it falls nearly as in float32. The scale
+# finds its place near $2^{20}$: from above it halves at each update that overflows and is skipped;
+# from below it takes 20 doublings, here 200 updates, and the loss waits for it.
