@@ -15,7 +15,6 @@ from tests.discovery import Case
 
 each = functools.partial(discovery.each, "transformation", "optimizer")
 behave = runs.jit(runs.behave)
-update = jax.jit(runs.apply)  # compiled as users do: Newton and Schulz magnify rounding
 constant_updates = runs.jit(runs.constant_updates)
 resume = runs.jit(runs.resume, static_argnames="steps")
 
@@ -25,23 +24,7 @@ FLOATS.append((True, jnp.float64))
 
 
 def _name(value: Any) -> str:
-    if isinstance(value, Case):
-        return str(value)
     return {False: "x32", True: "x64"}[value] if isinstance(value, bool) else value.__name__
-
-
-in_narrow_numbers = pytest.mark.parametrize(
-    ("case", "dtype"),
-    [
-        (case, dtype)
-        for case in discovery.cases("transformation", "optimizer")
-        for dtype in NARROW
-        # What is not widened rounds in bfloat16 already; of float16 only the range is another.
-        if dtype is jnp.bfloat16 or case.variant == "plain"
-    ],
-    ids=_name,
-    scope="module",
-)
 
 
 # 4. dtype -----------------------------------------------------------------------------------
@@ -62,14 +45,15 @@ def test_updates_keep_their_dtype(case: Case, x64, dtype):
             assert jnp.promote_types(leaf.dtype, widest) == widest
 
 
-@jax.jit
-def _rounded_once(pair: Any, *arguments: Any) -> tuple:
-    """What a step is in float32, rounded in the same program: two might round differently."""
-    narrow = jax.eval_shape(runs.apply, pair, *arguments)
-    return runs.like(runs.apply(pair, *runs.widen(arguments)), narrow)
+@jax.jit  # as users do: Newton and Schulz magnify rounding
+def _narrow_and_rounded_once(pair: Any, *arguments: Any) -> tuple:
+    """A step, and what it is in float32, rounded: in one program, two might round differently."""
+    narrow = runs.apply(pair, *arguments)
+    return narrow, runs.like(runs.apply(pair, *runs.widen(arguments)), narrow)
 
 
-@in_narrow_numbers
+@each()
+@pytest.mark.parametrize("dtype", NARROW, ids=_name)
 def test_narrow_arithmetic_is_float32_rounded_once(case: Case, dtype):
     """At the defaults, with decay rates of 0.999, which bfloat16 would round to 1.
 
@@ -82,8 +66,7 @@ def test_narrow_arithmetic_is_float32_rounded_once(case: Case, dtype):
     state = runs.jit(pair.init)(params)
     for factor in runs.FACTORS:
         arguments = (runs.gradients(params, factor), state, params)
-        narrow = update(pair, *arguments)
-        expected = _rounded_once(pair, *arguments)
+        narrow, expected = _narrow_and_rounded_once(pair, *arguments)
         assert all(np.isfinite(x).all() for x in jax.tree.leaves(runs.widen(narrow)))
         if not case.composed:
             runs.assert_equal(narrow, expected)
@@ -100,7 +83,8 @@ def test_narrow_arithmetic_is_float32_rounded_once(case: Case, dtype):
         params = gdjax.apply_updates(params, jax.tree.map(lambda u: u / 8, updates))
 
 
-@in_narrow_numbers
+@each()
+@pytest.mark.parametrize("dtype", NARROW, ids=_name)
 def test_nothing_comes_of_nothing(case: Case, dtype):
     """Zero gradients and parameters give zero updates, not 0/0; where noise is drawn, numbers."""
     pair, zeros = (
