@@ -189,6 +189,7 @@ def trace(form: Form, params: Any, key: jax.Array, samples: int = 16) -> Estimat
 
     Raises:
       InvalidValue: less than one sample.
+      InvalidType: ``form`` returns no number.
 
     Reference:
       Hutchinson, "A stochastic estimator of the trace of the influence matrix", 1990.

@@ -68,7 +68,8 @@ def hardly_moves(case: Case) -> np.ndarray | None:
         return None
     shrunk = np.median(late(norm), axis=1) <= norm[:, 0] / 2  # both are 0 at a minimum
     ratio = np.median(case.seen["update_ratio"], axis=1)
-    return np.where(shrunk, np.nan, 1e-3 / np.maximum(ratio, 1e-30))
+    told = (ratio > 0) & ~shrunk  # ten times nothing is nothing
+    return np.where(told, 1e-3 / np.where(told, ratio, 1.0), np.nan)
 
 
 @rule(

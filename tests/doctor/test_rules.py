@@ -88,6 +88,7 @@ ABSENT = {
         case(seen={"update_ratio": series(1e-6, 1e-6), "gradient_norm": FALLING}),
         case(seen=EQUAL | {"update_ratio": series(1e-3, 1e-3)}),
         case(seen={"update_ratio": 0 * STEADY, "gradient_norm": 0 * STEADY}),  # at a minimum
+        case(seen=EQUAL | {"update_ratio": 0 * STEADY}),  # what is 0 is not multiplied
     ],
     "stands_still": [
         case(seen={"gradient_norm": 0 * STEADY, "update_ratio": 0 * STEADY}),  # at a minimum
