@@ -104,6 +104,10 @@ class Case:
         last = mean_of_finite(late(loss, parts=10))
         return np.where(np.isfinite(loss[:, -1]), last, np.inf)
 
+    def lost(self, loss: np.ndarray) -> np.ndarray:
+        """Share of the updates of a run that diverged at which its loss is NaN, ``[seed]``."""
+        return np.isnan(loss).mean(axis=1) * np.isnan(loss[:, -1])
+
     def missed(self, other: np.ndarray) -> np.ndarray:
         """Share of the fall of the other run's loss that this one misses, ``[seed]``."""
         start, end, reached = self.start, self.end(self.loss), self.end(other)

@@ -46,10 +46,7 @@ def diverges_at_any_rate(case: Case) -> np.ndarray | None:
     slowest = min(case.rates, default=1.0)
     if slowest > 0.1:
         return None
-    lost, still = (
-        np.isnan(loss).mean(axis=1) * np.isnan(loss[:, -1])
-        for loss in (case.loss, case.rates[slowest])
-    )
+    lost, still = case.lost(case.loss), case.lost(case.rates[slowest])
     return np.where((still > 0) & (lost < 1), lost, 0.0)
 
 

@@ -10,6 +10,9 @@ from gdjax.doctor.case import WARM_UP, Case, late
 from gdjax.doctor.finding import HALF, rule
 
 HIGH, LOW, START = "learning rate too high", "learning rate too low", "unstable start"
+FIND = (
+    "found = gdjax.find_learning_rate(task, gdjax.adam)\noptimizer = gdjax.adam(found.suggestion)"
+)
 
 
 def _scaled(case: Case, slower: bool) -> str:
@@ -50,6 +53,20 @@ def overshoots(case: Case) -> np.ndarray | None:
     return np.where(fallen, np.nan, np.nanmedian(case.seen["overshoot"], axis=1))
 
 
+@rule(HIGH, 0.01, "none should be", lambda case, _: FIND, share=0.25)
+def diverges(case: Case) -> np.ndarray | None:
+    """Share of the updates that is lost because the loss is not finite any more.
+
+    Only where it was so once, and no run at a lower learning rate tells: those beside diverge as
+    well, and none has a tenth of the rate, or less.
+    """
+    lost = case.lost(case.loss)
+    if min(case.rates, default=1.0) <= 0.1 or not lost.any():
+        return None
+    slower = [case.end(loss) for factor, loss in case.rates.items() if factor < 1]
+    return np.where((lost < 1) & ~np.isfinite(slower).any(axis=0), lost, 0.0)
+
+
 @rule(
     LOW,
     100.0,
@@ -76,10 +93,7 @@ def hardly_moves(case: Case) -> np.ndarray | None:
     LOW,
     1.0,
     "chosen: sound runs move",
-    lambda case, _: (
-        "found = gdjax.find_learning_rate(task, gdjax.adam)\n"
-        "optimizer = gdjax.adam(found.suggestion)"
-    ),
+    lambda case, _: FIND,
 )
 def stands_still(case: Case) -> np.ndarray | None:
     """Share of the updates that are 0, of those with a gradient that is not."""
@@ -117,6 +131,7 @@ RULES = (
     misses_what_faster_runs_reach,
     misses_what_a_warm_up_reaches,
     overshoots,
+    diverges,
     hardly_moves,
     stands_still,
 )

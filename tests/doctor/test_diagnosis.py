@@ -145,6 +145,14 @@ def test_trials_that_never_started_are_passed_over(result):
         gdjax.diagnose_sweep(none)
 
 
+def test_a_sweep_of_which_all_diverged():
+    rates = {"learning_rate": [2.0, 5.0]}
+    diagnosis = gdjax.diagnose_sweep(gdjax.sweep(LINEAR, gdjax.sgd, rates, seeds=2, steps=200))
+    assert diagnosis.diverged == 2
+    assert diagnosis.challenges == (HIGH,)
+    assert "gdjax.find_learning_rate" in diagnosis.findings[0].remedy
+
+
 def test_a_rate_of_zero_has_no_factor(result):
     rates = {"learning_rate": np.array([0.0, 0.1, 3.0])}
     still = dataclasses.replace(result, settings=rates, evaluations={})

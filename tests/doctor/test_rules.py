@@ -27,6 +27,11 @@ PRESENT = {
     ],
     "misses_what_a_warm_up_reaches": [case(loss=series(2.0, 3.0), warmed=series(2.0, 1.0))],
     "overshoots": [case(loss=NOT_FALLING, seen={"overshoot": series(1.5, 1.5)})],
+    "diverges": [
+        case(loss=DIVERGED),
+        case(loss=DIVERGED, rates={0.3: DIVERGED, 10.0: DIVERGED}),
+        case(loss=np.concatenate([DIVERGED[:1], STEADY[1:]])),
+    ],
     "hardly_moves": [case(seen=EQUAL | {"update_ratio": series(1e-6, 1e-6)})],
     "stands_still": [case(seen={"gradient_norm": STEADY, "update_ratio": 0 * STEADY})],
     "curves_elsewhere": [
@@ -84,6 +89,10 @@ ABSENT = {
     "misses_what_faster_runs_reach": [case(rates={10.0: series(2.0, np.nan)})],
     "misses_what_a_warm_up_reaches": [case(warmed=series(2.0, 1.0)), case(warmed=NOT_FALLING)],
     "overshoots": [case(seen={"overshoot": series(1.5, 1.5)})],
+    "diverges": [
+        case(loss=DIVERGED, rates={0.3: series(2.0, 1.0)}),  # another rule tells
+        case(loss=series(np.nan, np.nan)),  # before any update
+    ],
     "hardly_moves": [
         case(seen={"update_ratio": series(1e-6, 1e-6), "gradient_norm": FALLING}),
         case(seen=EQUAL | {"update_ratio": series(1e-3, 1e-3)}),
