@@ -102,7 +102,8 @@ def quadratic_form(loss: Callable[[Any], Any], params: Any) -> Form:
         vector = trees.widen(jax.tree.map(jnp.asarray, vector))
         # By a power of two near its norm, or a loss in float16 loses the small and overflows.
         _, power = jnp.frexp(jax.lax.stop_gradient(trees.global_norm(vector)))
-        unit = jax.tree.map(lambda x: jnp.ldexp(x, -power), vector)
+        power = jnp.clip(power, -126, 126)  # whose inverse is a number
+        unit = jax.tree.map(lambda x: x * jnp.ldexp(jnp.ones((), x.dtype), -power), vector)
         try:  # with tangents of the vector, or some custom_vjp is refused by the compiler alone
             jax.eval_shape(lambda v: jax.jvp(slope, (wide, v), (v, v)), unit)
         except (NotImplementedError, TypeError):  # if they tell of more, the product does too
@@ -214,7 +215,7 @@ def dot(a: Any, b: Any) -> jax.Array:
     >>> float(dot({"x": jnp.ones(2), "y": 2.0}, {"x": jnp.ones(2), "y": 3.0}))
     8.0
     """
-    products = jax.tree.map(lambda x, y: jnp.vdot(x, y), trees.widen(a), trees.widen(b))
+    products = jax.tree.map(lambda x, y: jnp.sum(x * y), trees.widen(a), trees.widen(b))
     return sum(jax.tree.leaves(products), start=jnp.zeros((), trees.compute_dtype(a, b)))
 
 
