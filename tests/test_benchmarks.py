@@ -208,6 +208,14 @@ def test_monitors(tmp_path, capsys, monkeypatch):
     results = report(monitors.BENCHMARK, ["--optimizers", "sgd", "--steps", "2"], tmp_path, capsys)
     assert [row["monitors"] for row in results] == ["none", "none, again", "economy", "full"] * 2
     assert results[0]["over_plain"]["median"] == 1
+    often, rarely = (
+        [
+            (row["by_look"]["median"] - 1) * row["every"] * at[0]["milliseconds"]["median"]
+            for row in at
+        ]
+        for at in (results[:4], results[4:])
+    )
+    np.testing.assert_allclose(often, rarely, rtol=1e-6, atol=1e-9)  # milliseconds of a look
     assert len(timed) == 2
     for flops in timed:
         assert flops["full"] > flops["economy"] > flops["none"]
