@@ -3,9 +3,9 @@
 A perceptron, 784-1000-500-100-10 with ReLU, is trained by ``gdjax.train`` on batches of 128, with
 no monitors, with single ones of ``gdjax.diagnostics``, and with its sets of them, that look at
 every update or, in a run of 2048, at every 256th. ``over_plain`` is the time of an update over that
-without monitors in the same round; a second plain run, ``none, again``, shows what is chance. That
-is about as much as a look at every 256th costs, so ``by_look`` tells it from what a look at every
-update adds: so many times the time of an update without monitors, over 256, and 1.
+without monitors in the same round; a second plain run, ``none, again``, shows what is chance: about
+as much as rare looks cost. ``by_look`` tells their cost from looks at every update: what one of
+them adds, over the time of 256 updates without monitors, and 1.
 Inputs are random numbers: what is in them costs nothing.
 """
 
@@ -78,7 +78,7 @@ def run(arguments: argparse.Namespace) -> list[harness.Row]:
     rows = []
     for name in arguments.optimizers:
         optimizer = getattr(gdjax, name)(1e-3)
-        looked = {}  # seconds that looks at every update add to one, [round]
+        added = {}  # seconds of a look by monitors, [round], from runs with a look at every update
         for segment, steps, sets in (
             (1, often, SETS),
             (rarely, looks * rarely, {k: SETS[k] for k in ("economy", "full")}),
@@ -90,7 +90,7 @@ def run(arguments: argparse.Namespace) -> list[harness.Row]:
                 candidates[which] = functools.partial(_compiled(watched, steps, segment), optimizer)
             times = harness.interleaved(candidates, arguments.rounds)
             over = harness.ratios(times, "none")
-            looked = looked or {k: (times[k] - times["none"]) / steps for k in times}
+            added = added or {k: (times[k] - times["none"]) / steps for k in times}
             update = np.median(times["none"]) / steps
             rows += [
                 {
@@ -99,7 +99,7 @@ def run(arguments: argparse.Namespace) -> list[harness.Row]:
                     "monitors": which,
                     "milliseconds": harness.quartiles(1e3 * times[which] / steps),
                     "over_plain": over[which],
-                    "by_look": harness.quartiles(1 + looked[which] / (segment * update)),
+                    "by_look": harness.quartiles(1 + added[which] / (segment * update)),
                 }
                 for which in candidates
             ]

@@ -57,8 +57,8 @@ def overshoots(case: Case) -> np.ndarray | None:
 def diverges(case: Case) -> np.ndarray | None:
     """Share of the updates that is lost because the loss is not finite any more.
 
-    Only where it was so once, and no run at a lower learning rate tells: those beside diverge as
-    well, and none has a tenth of the rate, or less.
+    Only where it was so once, and no run at a lower learning rate tells why: one that does not
+    diverge, or one at a tenth of the rate, or less, that does.
     """
     lost = case.lost(case.loss)
     if min(case.rates, default=1.0) <= 0.1 or not lost.any():
@@ -89,12 +89,7 @@ def hardly_moves(case: Case) -> np.ndarray | None:
     return np.where(told, 1e-3 / np.where(told, ratio, 1.0), np.nan)
 
 
-@rule(
-    LOW,
-    1.0,
-    "chosen: sound runs move",
-    lambda case, _: FIND,
-)
+@rule(LOW, 1.0, "chosen: sound runs move", lambda case, _: FIND)
 def stands_still(case: Case) -> np.ndarray | None:
     """Share of the updates that are 0, of those with a gradient that is not."""
     if not {"update_ratio", "gradient_norm"} <= case.seen.keys():

@@ -28,6 +28,7 @@ PRESENT = {
     "misses_what_a_warm_up_reaches": [case(loss=series(2.0, 3.0), warmed=series(2.0, 1.0))],
     "overshoots": [case(loss=NOT_FALLING, seen={"overshoot": series(1.5, 1.5)})],
     "diverges": [
+        case(loss=DIVERGED),
         case(loss=DIVERGED, rates={0.3: DIVERGED, 10.0: DIVERGED}),
         case(loss=np.concatenate([DIVERGED[:1], STEADY[1:]])),
     ],
@@ -208,8 +209,8 @@ def test_numbers_by_hand():
 
 
 def test_what_never_improved_has_turned_back_by_all_its_way():
-    made = case(seen={"heldout": series(1.0, 1.5)}, objective="heldout")
-    assert examine(made).findings[0].number == 1
+    (finding,) = examine(case(seen={"heldout": series(1.0, 1.5)}, objective="heldout")).findings
+    assert finding.number == 1
 
 
 def test_of_one_look_is_not_told_whether_gradients_shrink():
