@@ -13,7 +13,7 @@ import numpy as np
 from gdjax.errors import InvalidType, InvalidValue, shown
 from gdjax.ranges import Interval
 from gdjax.sweep import SweepResult, sweep
-from gdjax.sweep.arguments import number
+from gdjax.sweep.arguments import number_within
 from gdjax.sweep.families import Factory
 from gdjax.task import Task
 
@@ -170,11 +170,13 @@ def _checked(
             f"such as gdjax.adam without a call, got {shown(optimizer)}"
         )
     positive = Interval(0, math.inf, includes_low=False)
-    low = number("find_learning_rate: low", low, positive)
-    high = number("find_learning_rate: high", high, Interval(low, math.inf, includes_low=False))
-    per_decade = number("find_learning_rate: per_decade", per_decade, _at_least(1))
-    steps = number("find_learning_rate: steps", steps, _at_least(10))
-    horizon = number("find_learning_rate: horizon", horizon, _at_least(steps))
+    low = number_within("find_learning_rate: low", low, positive)
+    high = number_within(
+        "find_learning_rate: high", high, Interval(low, math.inf, includes_low=False)
+    )
+    per_decade = number_within("find_learning_rate: per_decade", per_decade, _at_least(1))
+    steps = number_within("find_learning_rate: steps", steps, _at_least(10))
+    horizon = number_within("find_learning_rate: horizon", horizon, _at_least(steps))
     count = 1 + max(1, round(per_decade * math.log10(high / low)))
     return np.geomspace(low, high, count), steps, horizon
 

@@ -13,7 +13,7 @@ from gdjax.doctor.finding import Finding
 from gdjax.errors import InvalidType, shown
 from gdjax.ranges import Interval
 from gdjax.sweep import SweepResult
-from gdjax.sweep.arguments import number
+from gdjax.sweep.arguments import number_within
 from gdjax.task import Task
 
 RULES = (*rates.RULES, *surfaces.RULES, *gradients.RULES, *data.RULES, *settings.RULES)
@@ -101,8 +101,8 @@ def diagnose(
         raise InvalidType(
             "diagnose: optimizer must be made, such as gdjax.adam(1e-3), got " + shown(optimizer)
         )
-    steps = number("diagnose: steps", steps, Interval(32, math.inf, integer=True))
-    seeds = number("diagnose: seeds", seeds, Interval(1, math.inf, integer=True))
+    steps = number_within("diagnose: steps", steps, Interval(32, math.inf, integer=True))
+    seeds = number_within("diagnose: seeds", seeds, Interval(1, math.inf, integer=True))
     return examine(run(task, optimizer, steps, seeds, key))
 
 
@@ -132,7 +132,7 @@ def diagnose_sweep(result: SweepResult, trial: int | None = None) -> Diagnosis:
         raise InvalidType(f"diagnose_sweep takes the result of a sweep, got {shown(result)}")
     if trial is None:
         trial = next((i for i in result.ranking().tolist() if result.segments[i]), 0)
-    trial = int(number("diagnose_sweep: trial", trial, Interval(0, math.inf, integer=True)))
+    trial = int(number_within("diagnose_sweep: trial", trial, Interval(0, math.inf, integer=True)))
     result.check_started(trial)
     made = int(result.segments[trial])
     steps = int(result.evaluation_steps[made - 1])

@@ -8,14 +8,14 @@ from gdjax.errors import InvalidValue, shown
 from gdjax.ranges import Interval
 
 
-def number(what: str, value: Any, interval: Interval) -> Any:
+def number_within(what: str, value: Any, interval: Interval) -> Any:
     """``value``, Python's or NumPy's, as Python's ``int`` or ``float``.
 
     Raises:
       InvalidValue: it is no number, not finite or outside ``interval``.
 
     >>> import numpy as np
-    >>> number("plateau: patience", np.int64(3), Interval(1, float("inf"), integer=True))
+    >>> number_within("plateau: patience", np.int64(3), Interval(1, float("inf"), integer=True))
     3
     """
     if not interval.contains(_as_float(value, interval.integer)):
@@ -34,7 +34,7 @@ def settle(rule: Any, name: str, **intervals: Interval) -> None:
         value = getattr(rule, field)
         if value is None and defaults[field] is None:
             continue
-        object.__setattr__(rule, field, number(f"{name}: {field}", value, interval))
+        object.__setattr__(rule, field, number_within(f"{name}: {field}", value, interval))
 
 
 def choose(what: str, value: Any, choices: tuple[str, ...]) -> None:

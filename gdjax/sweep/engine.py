@@ -19,7 +19,7 @@ import numpy as np
 from gdjax.errors import InvalidType, InvalidValue, MissingExtra, nearest, shown, telling
 from gdjax.ranges import Interval, whole
 from gdjax.sweep import checkpoint, families, lineage, running
-from gdjax.sweep.arguments import choose, number
+from gdjax.sweep.arguments import choose, number_within
 from gdjax.sweep.callbacks import Callback, listeners
 from gdjax.sweep.concatenation import check_numbers
 from gdjax.sweep.families import Factory
@@ -205,7 +205,9 @@ def prepare(
     if resume and directory is None:
         raise InvalidValue("resume=True needs directory: the one of the sweep that is to go on")
     if checkpoint_seconds is not None:
-        checkpoint_seconds = number("checkpoint_seconds", checkpoint_seconds, Interval(0, math.inf))
+        checkpoint_seconds = number_within(
+            "checkpoint_seconds", checkpoint_seconds, Interval(0, math.inf)
+        )
     where = _devices(devices)
     segment = segment_steps(task, drawn, seeds, steps, segment, where)
     prepared = Sweep(task, drawn, Options(steps, segment, seeds, key, width), where)

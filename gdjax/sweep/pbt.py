@@ -13,7 +13,7 @@ import numpy as np
 
 from gdjax.errors import InvalidType, InvalidValue, nearest, shown
 from gdjax.ranges import Interval
-from gdjax.sweep.arguments import choose, number, settle
+from gdjax.sweep.arguments import choose, number_within, settle
 from gdjax.sweep.rungs import advance, may_go_on, rungs_every, segments_ahead
 from gdjax.sweep.selection import (
     HALF,
@@ -131,7 +131,7 @@ class PopulationBasedTraining:
                     f"{{'weight_decay': 3}}, got {self.frequencies!r}"
                 )
             every = {
-                key: number(f"{name}: frequencies[{key!r}]", value, _COUNT)
+                key: number_within(f"{name}: frequencies[{key!r}]", value, _COUNT)
                 for key, value in self.frequencies.items()
             }
             object.__setattr__(self, "frequencies", every)

@@ -8,7 +8,7 @@ import numpy as np
 
 from gdjax.errors import InvalidType, InvalidValue
 from gdjax.ranges import Interval
-from gdjax.sweep.arguments import choose, number
+from gdjax.sweep.arguments import choose, number_within
 from gdjax.sweep.distributions import Choice, Distribution, Integer
 
 Exploit = Literal["truncation", "tournament"]
@@ -47,7 +47,7 @@ def exploit(
     array([0, 2, 2, 3])
     """
     choose("exploit: how", how, Exploit.__args__)
-    fraction = number("exploit: fraction", fraction, HALF)
+    fraction = number_within("exploit: fraction", fraction, HALF)
     scores = np.asarray(scores, float)
     trials, own = len(scores), np.arange(len(scores))
     able = scores < np.inf
@@ -109,7 +109,7 @@ def explore(
     """
     choose("explore: how", how, Explore.__args__)
     factors = checked_factors("explore", factors)
-    probability = number("explore: resample_probability", resample_probability, PROBABILITY)
+    probability = number_within("explore: resample_probability", resample_probability, PROBABILITY)
     mutated = {}
     for name, values in settings.items():
         mutated[name] = np.array(values)
@@ -130,7 +130,7 @@ def checked_factors(rule: str, factors: Iterable[float]) -> tuple[float, ...]:
     """Factors of a perturbation, as Python's own numbers."""
     if isinstance(factors, (str, Mapping)) or not isinstance(factors, Iterable):
         raise InvalidType(f"{rule}: factors must be numbers, such as (0.8, 1.2), got {factors!r}")
-    factors = tuple(number(f"{rule}: factors", factor, _POSITIVE) for factor in factors)
+    factors = tuple(number_within(f"{rule}: factors", factor, _POSITIVE) for factor in factors)
     if not factors:
         raise InvalidValue(f"{rule}: factors must be at least one number, such as (0.8, 1.2)")
     return factors
