@@ -10,7 +10,7 @@ import numpy as np
 
 from gdjax import schedules, trees
 from gdjax.diagnostics import noise, norms, spectrum, underflow, units
-from gdjax.errors import GdjaxError
+from gdjax.errors import GdjaxError, InvalidValue
 from gdjax.monitoring import Monitor
 from gdjax.ranges import Real
 from gdjax.sweep import SweepResult, sweep
@@ -145,34 +145,37 @@ def run(task: Task, optimizer: Any, steps: int, seeds: int, key: int) -> Case:
 
     The learning rate is multiplied by multiplying the updates, whatever the optimizer is: see
     :func:`gdjax.diagnose`. Norms are measured at each update, what costs more at :data:`LOOKS` of
-    the unchanged run.
+    the unchanged run. What is swept has names that the task's own numbers hardly have.
     """
     task = dataclasses.replace(task, monitors=())
     of_training = dataclasses.replace(task, evaluate=None, objective="loss", mode="min")
     beside = sweep(
         of_training.with_monitors(norms()),
         {
-            "other rate": lambda factor: times(optimizer, factor),
-            "warm-up": lambda ramp: times(optimizer, schedules.linear_schedule(0.0, 1.0, ramp)),
+            "other rate": lambda doctor_factor: times(optimizer, doctor_factor),
+            "warm-up": lambda doctor_ramp: times(
+                optimizer, schedules.linear_schedule(0.0, 1.0, doctor_ramp)
+            ),
         },
-        {"factor": [1.0, *FACTORS], "ramp": max(1, round(WARM_UP * steps))},
+        {"doctor_factor": [1.0, *FACTORS], "doctor_ramp": max(1, round(WARM_UP * steps))},
         seeds=seeds,
         steps=steps,
         segment=1,
         key=key,
         progress=False,
     )
+    losses = losses_of(beside)
+    refuse_lost(losses[0])
     looked = sweep(
         task.with_monitors(*costly_monitors(task, optimizer)),
-        lambda factor: times(optimizer, factor),
-        {"factor": 1.0},
+        lambda doctor_factor: times(optimizer, doctor_factor),
+        {"doctor_factor": 1.0},
         seeds=seeds,
         steps=steps,
         segment=max(1, steps // LOOKS),
         key=key,
         progress=False,
     )
-    losses = losses_of(beside)
     of_run = {name: values[0] for name, values in beside.evaluations.items()}
     return Case(
         loss=losses[0],
@@ -215,3 +218,12 @@ def losses_of(result: SweepResult) -> np.ndarray:  # [trial, seed, step]
     fallen = (result.status == Status.DIVERGED)[..., None]
     after = steps >= result.diverged_at[..., None]
     return np.where(fallen & after, np.nan, result.traces["loss"])
+
+
+def refuse_lost(losses: np.ndarray) -> None:
+    """Raise where no loss, ``[seed, step]``, is finite before the first update."""
+    if not np.isfinite(losses[:, 0]).any():
+        raise InvalidValue(
+            "there is nothing to diagnose: the loss of no seed is finite before the first update; "
+            "look at Task.init, Task.batch and Task.loss"
+        )

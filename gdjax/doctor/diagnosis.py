@@ -8,7 +8,7 @@ import numpy as np
 import optax
 
 from gdjax.doctor import data, gradients, rates, settings, surfaces
-from gdjax.doctor.case import Case, losses_of, run
+from gdjax.doctor.case import Case, losses_of, refuse_lost, run
 from gdjax.doctor.finding import Finding
 from gdjax.errors import InvalidType, shown
 from gdjax.ranges import Interval
@@ -87,6 +87,7 @@ def diagnose(
 
     Raises:
       InvalidValue, InvalidType: before anything is compiled, what is not as it should be.
+      InvalidValue: no loss is finite before the first update.
 
     >>> import gdjax
     >>> task = gdjax.problems.quadratic(3.0).task(spread=0.5)
@@ -118,7 +119,7 @@ def diagnose_sweep(result: SweepResult, trial: int | None = None) -> Diagnosis:
       trial: its number; where None the best one, or the first that started.
 
     Raises:
-      InvalidValue: there is no such trial, or it never started.
+      InvalidValue: there is no such trial, it never started, or no loss of it is finite.
       InvalidType: the result is not of a sweep.
 
     >>> import gdjax
@@ -137,6 +138,7 @@ def diagnose_sweep(result: SweepResult, trial: int | None = None) -> Diagnosis:
     made = int(result.segments[trial])
     steps = int(result.evaluation_steps[made - 1])
     losses = losses_of(result)
+    refuse_lost(losses[trial])
     norms = result.evaluations.get("gradient_norm")
     others = {
         factor: other

@@ -107,6 +107,20 @@ def test_what_is_refused(arguments, message):
         gdjax.diagnose(**{"task": LINEAR, "optimizer": gdjax.sgd(0.1)} | arguments)
 
 
+def test_a_loss_that_is_never_finite_is_refused():
+    def broken(params, batch, key, factor):
+        return factor * loss(params, batch, key)
+
+    task = gdjax.Task(init, gdjax.bind(broken, factor=jnp.inf), draw)
+    with pytest.raises(gdjax.InvalidValue, match="finite before the first update; look"):
+        gdjax.diagnose(task, gdjax.sgd(0.1), steps=32, seeds=2)
+    space = {"learning_rate": 0.1, "loss.factor": [1.0, 3e38]}
+    result = gdjax.sweep(task, gdjax.sgd, space, seeds=2, steps=4)
+    assert gdjax.diagnose_sweep(result, 0).diverged == 0
+    with pytest.raises(gdjax.InvalidValue, match="nothing to diagnose"):
+        gdjax.diagnose_sweep(result, 1)
+
+
 def test_trials_of_a_sweep(result):
     slow, best, diverged = (gdjax.diagnose_sweep(result, trial) for trial in range(3))
     assert slow.challenges == (LOW,)
