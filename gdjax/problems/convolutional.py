@@ -10,7 +10,7 @@ from gdjax.binding import Bound
 from gdjax.convolution import conv_general_dilated
 from gdjax.errors import InvalidValue
 from gdjax.problems.classification import load_digits, load_mnist, measure
-from gdjax.problems.data import draw
+from gdjax.problems.data import check_sizes, draw
 from gdjax.task import Task
 
 CLASSES = 10
@@ -71,11 +71,9 @@ def mnist_cnn(channels: tuple[int, int] = (16, 32), batch_size: int = 64) -> Tas
 
 
 def _check(task: str, channels: tuple[int, int], batch_size: int) -> None:
-    if len(channels) != 2 or min((*channels, batch_size)) < 1:
-        raise InvalidValue(
-            f"{task}: two numbers of channels and a batch size of at least 1 each, got "
-            f"{channels=}, {batch_size=}"
-        )
+    if len(channels) != 2:
+        raise InvalidValue(f"{task}: channels must be two numbers, got {channels=}")
+    check_sizes(task, channels=channels, batch_size=batch_size)
 
 
 def _task(

@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from gdjax.errors import InvalidValue, MissingExtra
+from gdjax.ranges import number
 
 
 @contextlib.contextmanager
@@ -24,12 +25,12 @@ def needing_data(task: str) -> Iterator[None]:
         raise MissingExtra(f"gdjax.problems.{task}", "data") from None
 
 
-def check_sizes(task: str, **sizes: int | None) -> None:
-    """Raise where a size is below 1; None passes."""
+def check_sizes(task: str, **sizes: int | tuple[int, ...] | None) -> None:
+    """Raise where a size, or one of several, is no whole number of at least 1; None passes."""
     given = {name: size for name, size in sizes.items() if size is not None}
-    if min(given.values(), default=1) < 1:
-        shown = ", ".join(f"{name}={size}" for name, size in given.items())
-        raise InvalidValue(f"{task}: sizes must be at least 1, got {shown}")
+    if not all(isinstance(n := number(x), int) and n >= 1 for x in jax.tree.leaves(given)):
+        listed = ", ".join(f"{name}={size!r}" for name, size in given.items())
+        raise InvalidValue(f"{task}: sizes must be whole numbers of at least 1, got {listed}")
 
 
 def split(

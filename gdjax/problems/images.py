@@ -8,7 +8,6 @@ import jax.numpy as jnp
 import optax
 
 from gdjax.binding import Bound, bind
-from gdjax.errors import InvalidValue
 from gdjax.problems.classification import load_digits, measure
 from gdjax.problems.data import check_sizes, draw
 from gdjax.ranges import Fraction, NonNegative
@@ -48,9 +47,7 @@ def digits(
       Alpaydin and Kaynak, Optical recognition of handwritten digits, UCI, 1998. Label smoothing
       of Szegedy et al. (https://arxiv.org/abs/1512.00567), section 7.
     """
-    check_sizes("digits", batch_size=batch_size)
-    if min(hidden, default=1) < 1:
-        raise InvalidValue(f"digits: widths must be at least 1, got {hidden=}")
+    check_sizes("digits", hidden=hidden, batch_size=batch_size)
     numbers = {"dropout": dropout, "l2": l2, "label_smoothing": label_smoothing}
     loss = bind(_loss, **{name: number for name, number in numbers.items() if number is not None})
     train, heldout = load_digits("digits")

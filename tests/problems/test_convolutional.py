@@ -88,9 +88,13 @@ def test_mnist_is_learnt_in_a_sweep(mnist):
 
 @pytest.mark.parametrize("wrong", [{"channels": (4,)}, {"channels": (4, 0)}, {"batch_size": 0}])
 def test_sizes_that_make_no_network_are_told(wrong):
-    with pytest.raises(InvalidValue, match=r"digits_cnn: two numbers of channels and a batch"):
+    with pytest.raises(
+        InvalidValue, match=r"digits_cnn: (channels must be two|sizes must be whole)"
+    ):
         problems.digits_cnn(**wrong)
-    with pytest.raises(InvalidValue, match=r"mnist_cnn: two numbers of channels and a batch"):
+    with pytest.raises(
+        InvalidValue, match=r"mnist_cnn: (channels must be two|sizes must be whole)"
+    ):
         problems.mnist_cnn(**wrong)
 
 

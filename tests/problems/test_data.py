@@ -1,3 +1,5 @@
+import re
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -32,8 +34,11 @@ def test_batches():
 def test_sizes():
     data.check_sizes("task", one=1, none=None)
     data.check_sizes("task", none=None)
-    with pytest.raises(InvalidValue, match=r"task: sizes must be at least 1, got one=1, no=0$"):
-        data.check_sizes("task", one=1, none=None, no=0)
+    data.check_sizes("task", several=(1, np.int64(2)), none_of_them=())
+    told = "task: sizes must be whole numbers of at least 1, got one=1, no="
+    for no in (0, -1, 1.5, 2.0, True, "3", (1, 0), jnp.nan):
+        with pytest.raises(InvalidValue, match=f"^{re.escape(told + repr(no))}$"):
+            data.check_sizes("task", one=1, none=None, no=no)
 
 
 def test_what_is_missing():

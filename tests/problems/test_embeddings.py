@@ -70,7 +70,7 @@ def test_it_learns_in_a_sweep():
 @pytest.mark.parametrize(
     ("wrong", "message"),
     [
-        ({"dimension": 0}, "skip_gram: sizes must be at least 1, got dimension=0"),
+        ({"dimension": 0}, "skip_gram: sizes must be whole numbers of at least 1, got dimension=0"),
         ({"vocabulary": 1}, "skip_gram: too little text is left by vocabulary=1; take more words"),
         ({"window": 256}, "skip_gram: window must be below 256, got 256"),
     ],

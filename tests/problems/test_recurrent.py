@@ -90,7 +90,9 @@ def test_it_is_learnt_in_a_sweep(task):
 
 
 def test_bad_input_is_told():
-    with pytest.raises(InvalidValue, match=r"adding: sizes must be at least 1, got .*hidden=0"):
+    with pytest.raises(
+        InvalidValue, match=r"adding: sizes must be whole numbers of at least 1, got .*hidden=0"
+    ):
         problems.adding(hidden=0)
     with pytest.raises(InvalidValue, match="adding: length must be at least 2, got 1"):
         problems.adding(length=1)

@@ -131,7 +131,9 @@ def test_mini_batches_and_penalties_in_a_sweep():
 @pytest.mark.parametrize("name", ON_DATA)
 def test_bad_input(name, monkeypatch):
     make = ON_DATA[name][0]
-    with pytest.raises(InvalidValue, match=rf"{name}: sizes must be at least 1, got batch_size=0"):
+    with pytest.raises(
+        InvalidValue, match=rf"{name}: sizes must be whole numbers of at least 1, got batch_size=0"
+    ):
         make(batch_size=0)
     with pytest.raises(InvalidValue, match=r"l2 must be a number in \[0, inf\), got -1"):
         make(l2=-1.0)
