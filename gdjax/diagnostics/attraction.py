@@ -13,6 +13,7 @@ from gdjax import trees
 from gdjax.binding import Bound
 from gdjax.diagnostics.paths import leading
 from gdjax.errors import InvalidValue, telling
+from gdjax.ranges import whole
 from gdjax.task import Task
 from gdjax.training import Run, as_key, one_step
 
@@ -49,7 +50,8 @@ def basins(
       The end of each run. A task's loss there is that of the batch that would follow.
 
     Raises:
-      InvalidValue: no starts or parameters, or leaves of different lengths.
+      InvalidValue: no starts or parameters, leaves of different lengths, or numbers of steps or of
+        starts side by side that are none.
       InvalidType: an optimizer whose learning rate is no leaf.
 
     >>> import gdjax
@@ -61,6 +63,10 @@ def basins(
     >>> found.diverged.tolist()  # the first step from 2 went beyond the maximum at 0
     [[False, True], [False, True], [False, True]]
     """
+    steps, batch_size = (
+        whole("basins: steps", steps, low=0),
+        whole("basins: batch_size", batch_size),
+    )
     leading(starts, "basins: starts")
     rates = jnp.asarray(learning_rates)
     leading(rates, "basins: learning_rates")
@@ -94,7 +100,7 @@ def nearest_minimum(params: Any, minima: Any, tolerance: float) -> jax.Array:
         return sum(jax.tree.leaves(distances), start=jnp.zeros(()))
 
     distances = jax.lax.map(squared_distance, trees.widen(minima))  # [minimum, ...]
-    close = jnp.min(distances, axis=0) <= tolerance**2
+    close = trees.sqrt(jnp.min(distances, axis=0)) <= tolerance
     return jnp.where(close, jnp.argmin(distances, axis=0), -1).astype(jnp.int32)
 
 
@@ -114,8 +120,11 @@ def distinct_ends(found: Basins, tolerance: float, most: int = 64) -> Any:
       Trees of ends, leaves ``[end, ...]``, that of least loss first, for :func:`nearest_minimum`.
 
     Raises:
-      InvalidValue: each run diverged.
+      InvalidValue: each run diverged, a tolerance below 0, or ``most`` below 1.
     """
+    most = whole("distinct_ends: most", most)
+    if not tolerance >= 0:
+        raise InvalidValue(f"distinct_ends: tolerance must be at least 0, got {tolerance}")
     left = ~np.asarray(found.diverged).ravel()
     if not left.any():
         raise InvalidValue("distinct_ends: each run diverged; lower the learning rates")

@@ -13,6 +13,7 @@ from jax.flatten_util import ravel_pytree
 
 from gdjax import trees
 from gdjax.errors import InvalidValue
+from gdjax.ranges import whole
 
 Loss = Callable[[Any], Any]
 """``loss(params) -> real scalar``."""
@@ -151,8 +152,7 @@ def loss_line(loss: Loss, start: Any, end: Any, points: int = 51, batch_size: in
     >>> float(loss_line(lambda x: (x**2 - 1) ** 2, -1.0, 1.0).barrier)  # two minima of 0
     1.0
     """
-    if points < 2:
-        raise InvalidValue(f"loss_line needs at least 2 points, its ends; got {points}")
+    points = whole("loss_line: points", points, low=2)
     check_alike(start, end, "the end")
     start, end = trees.widen((start, end))
     fractions = jnp.linspace(0, 1, points, dtype=trees.compute_dtype(start))
@@ -183,6 +183,7 @@ def _filter_norms(x: jax.Array) -> jax.Array:
 
 
 def _losses(loss: Loss, at: Callable, points: jax.Array, batch_size: int) -> jax.Array:
+    batch_size = whole("batch_size", batch_size)
     losses = jax.lax.map(lambda point: loss(at(point)), points, batch_size=batch_size)
     shape = getattr(losses, "shape", None)
     if shape != points.shape[:1]:

@@ -154,3 +154,12 @@ def test_bad_input():
         diagnostics.basins(quartic, optax.sgd, STARTS[:2], [0.1], 2)
     with pytest.raises(gdjax.InvalidValue, match="nearest_minimum: minima must hold arrays"):
         diagnostics.nearest_minimum(STARTS, jnp.ones(()), 0.1)
+    for name, number in {"steps": -1, "batch_size": 0}.items():
+        with pytest.raises(gdjax.InvalidValue, match=f"basins: {name} must be .* got {number}"):
+            diagnostics.basins(quartic, gdjax.sgd, STARTS[:2], [0.1], **{"steps": 2, name: number})
+    found = diagnostics.basins(quartic, gdjax.sgd, STARTS[:2], [0.1], 2)
+    for numbers in ({"tolerance": -0.1}, {"tolerance": np.nan}, {"tolerance": 0.1, "most": 0}):
+        with pytest.raises(gdjax.InvalidValue, match=r"distinct_ends: (tolerance|most) must be"):
+            diagnostics.distinct_ends(found, **numbers)
+    assert (diagnostics.nearest_minimum(STARTS[:9], STARTS[:9], -1e-9) == -1).all()
+    assert (diagnostics.nearest_minimum(STARTS[:9], STARTS[:9], 0.0) == jnp.arange(9)).all()

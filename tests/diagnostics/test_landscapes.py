@@ -157,7 +157,12 @@ def test_bad_input():
         slice_(lambda p: p, ones, [ones], [jnp.zeros(3)])
     with pytest.raises(gdjax.InvalidValue, match="must return a scalar, got tuple"):
         slice_(lambda p: (p[0], {}), ones, [ones], [jnp.zeros(3)])
-    with pytest.raises(gdjax.InvalidValue, match="at least 2 points, its ends; got 1"):
+    with pytest.raises(
+        gdjax.InvalidValue, match="points must be a whole number of at least 2, got 1"
+    ):
         diagnostics.loss_line(jnp.sum, ones, ones, points=1)
     with pytest.raises(gdjax.InvalidValue, match="the end must be like the parameters"):
         diagnostics.loss_line(jnp.sum, {"a": ones}, {"b": ones})
+    for size in (0, 1.5):
+        with pytest.raises(gdjax.InvalidValue, match=f"batch_size must be a whole.* got {size}"):
+            slice_(jnp.sum, ones, [ones], [jnp.zeros(3)], batch_size=size)
