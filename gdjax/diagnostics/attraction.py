@@ -50,8 +50,8 @@ def basins(
       The end of each run. A task's loss there is that of the batch that would follow.
 
     Raises:
-      InvalidValue: no starts or parameters, leaves of different lengths, or numbers of steps or of
-        starts side by side that are none.
+      InvalidValue: no starts or parameters, leaves of different lengths, steps below 0 or a batch
+        size below 1.
       InvalidType: an optimizer whose learning rate is no leaf.
 
     >>> import gdjax
@@ -63,10 +63,8 @@ def basins(
     >>> found.diverged.tolist()  # the first step from 2 went beyond the maximum at 0
     [[False, True], [False, True], [False, True]]
     """
-    steps, batch_size = (
-        whole("basins: steps", steps, low=0),
-        whole("basins: batch_size", batch_size),
-    )
+    steps = whole("basins: steps", steps, low=0)
+    batch_size = whole("basins: batch_size", batch_size)
     leading(starts, "basins: starts")
     rates = jnp.asarray(learning_rates)
     leading(rates, "basins: learning_rates")

@@ -99,7 +99,7 @@ def loss_slice(
 
     Raises:
       InvalidValue: no parameters, a direction unlike them, other than one array of offsets a
-        direction, a loss that is not a scalar.
+        direction, a batch size below 1, a loss that is not a scalar.
 
     >>> found = loss_slice(lambda p: p["x"] * p["y"], {"x": 1.0, "y": 2.0},
     ...                    [{"x": 1.0, "y": 0.0}, {"x": 0.0, "y": 1.0}], [[0, 1], [0, 1, 2]])
@@ -142,7 +142,8 @@ def loss_line(loss: Loss, start: Any, end: Any, points: int = 51, batch_size: in
       batch_size: points that are computed side by side.
 
     Raises:
-      InvalidValue: fewer than 2 points, no parameters, or such as are not alike.
+      InvalidValue: fewer than 2 points, a batch size below 1, no parameters, or such as are not
+        alike.
 
     Reference:
       Entezari et al., "The role of permutation invariance in linear mode connectivity", section 2

@@ -87,7 +87,7 @@ def diagnose(
 
     Raises:
       InvalidValue, InvalidType: before anything is compiled, what is not as it should be.
-      InvalidValue: no loss is finite before the first update.
+      InvalidValue: the loss of no seed is finite before the first update.
 
     >>> import gdjax
     >>> task = gdjax.problems.quadratic(3.0).task(spread=0.5)
@@ -119,7 +119,8 @@ def diagnose_sweep(result: SweepResult, trial: int | None = None) -> Diagnosis:
       trial: its number; where None the best one, or the first that started.
 
     Raises:
-      InvalidValue: there is no such trial, it never started, or no loss of it is finite.
+      InvalidValue: there is no such trial, it never started, or the loss of none of its seeds is
+        finite before the first update.
       InvalidType: the result is not of a sweep.
 
     >>> import gdjax

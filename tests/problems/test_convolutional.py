@@ -86,16 +86,18 @@ def test_mnist_is_learnt_in_a_sweep(mnist):
     assert untrained < 0.3
 
 
-@pytest.mark.parametrize("wrong", [{"channels": (4,)}, {"channels": (4, 0)}, {"batch_size": 0}])
-def test_sizes_that_make_no_network_are_told(wrong):
-    with pytest.raises(
-        InvalidValue, match=r"digits_cnn: (channels must be two|sizes must be whole)"
-    ):
-        problems.digits_cnn(**wrong)
-    with pytest.raises(
-        InvalidValue, match=r"mnist_cnn: (channels must be two|sizes must be whole)"
-    ):
-        problems.mnist_cnn(**wrong)
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ({"channels": (4,)}, r"channels must be two numbers, got channels=\(4,\)"),
+        ({"channels": (4, 0)}, r"sizes must be whole numbers of at least 1, got channels=\(4, 0\)"),
+        ({"batch_size": 0}, "sizes must be whole numbers of at least 1, got .*batch_size=0"),
+    ],
+)
+@pytest.mark.parametrize("name", ["digits_cnn", "mnist_cnn"])
+def test_sizes_that_make_no_network_are_told(name, wrong, message):
+    with pytest.raises(InvalidValue, match=f"^{name}: {message}"):
+        getattr(problems, name)(**wrong)
 
 
 def test_a_missing_scikit_learn_is_told(monkeypatch):
